@@ -1,0 +1,214 @@
+"""The page of ViT deep clustering: a run, round by round."""
+
+import numpy as np
+import streamlit as st
+
+from vitviz.explain import deep_clustering as explain
+from vitviz.explain.placement import place_image
+from vitviz.explain.restoration import nearest_training_images, restore_samples
+from vitviz.explain.sheets import contact_sheet
+from vitviz.figures import deep_clustering as figures
+from vitviz.runs.folder import Run, list_runs
+from vitviz.ui import run_views, words
+from vitviz.ui.pickers import describe_run, pick_image, pick_run
+from vitviz.ui.problems import shown_problems
+
+VIEWS = ("Map", "Curves", "Clusters", "Movers", "Your image")
+METHODS = ("deep_clustering", "idec")
+
+
+def main() -> None:
+    st.title("Deep clustering")
+    run = pick_run(METHODS, preset="digits")
+    if run is None:
+        run_views.no_run_yet("deep_clustering", "digits")
+        return
+    describe_run(run)
+    st.caption(words.INTRO[run.description().method])
+    run_views.live_status(run)
+    if run.num_rounds() == 0:
+        st.info(
+            "The first round is not finished yet. This page fills as rounds arrive.", icon=":material/hourglass_top:"
+        )
+        return
+    control = explain.find_control(run, list_runs())
+    run_views.headline(run, control)
+    view = st.segmented_control(
+        "View", VIEWS, default="Map", required=True, key="view", bind="query-params", label_visibility="collapsed"
+    )
+    with shown_problems():
+        {
+            "Map": show_map,
+            "Curves": show_curves,
+            "Clusters": show_clusters,
+            "Movers": show_movers,
+            "Your image": show_upload,
+        }[view](run, control)
+
+
+def show_map(run: Run, control: Run | None) -> None:
+    run_views.explorer(run)
+    st.caption(words.map_caption(run))
+
+
+def show_curves(run: Run, control: Run | None) -> None:
+    others = explain.find_other_seeds(run, list_runs())
+    scores = {"NMI": "nmi", "ACC": "acc", "ARI": "ari", "AMI": "ami"}
+    left, right = st.columns(2)
+    with left:
+        score = st.segmented_control(
+            "Score", list(scores), default="NMI", required=True, key="score", bind="query-params"
+        )
+        lines = explain.score_curves(run, scores[score], control=control, others=others)
+        run_views.chart(figures.curves(lines, title=f"{score} against classes", value_range=(0, 1.02)), key="scores")
+        st.caption(words.SCORES[score])
+        run_views.chart(
+            figures.curves(explain.pair_of_curves(run, control, "within_share", "W/T"), title="W/T, share of variance"),
+            key="within",
+        )
+        st.caption(words.WITHIN)
+    with right:
+        show_stop_rule(run)
+        run_views.chart(
+            figures.curves(
+                explain.pair_of_curves(run, control, "nmi_previous", "NMI to the round before"),
+                title="NMI, ids r to r - 1",
+            ),
+            key="previous",
+        )
+        st.caption(words.PREVIOUS)
+    lines = explain.pair_of_curves(run, control, "reconstruction_error", "held-out error of the restored image")
+    run_views.chart(figures.curves(lines, title="mean squared error, pixels 0 to 1"), key="forgets")
+    st.caption(words.FORGETS)
+
+
+@st.fragment
+def show_stop_rule(run: Run) -> None:
+    rule = st.segmented_control(
+        "Stop rule", ("relative", "absolute"), default="relative", required=True, key="rule", bind="query-params"
+    )
+    epsilon = st.select_slider(
+        "Stop when the loss changes by less than ε", words.EPSILONS, value=0.05, key="epsilon", bind="query-params"
+    )
+    inspection = explain.inspect_stop(run, rule=rule, epsilon=epsilon)
+    run_views.chart(figures.loss_and_stop(inspection, epsilon=epsilon), key="stop")
+    st.caption(words.stop_sentence(inspection, epsilon))
+
+
+def show_clusters(run: Run, control: Run | None) -> None:
+    names = run_views.cluster_names(run)
+    left, right = st.columns(2)
+    with left:
+        run_views.chart(figures.cluster_sizes(explain.cluster_sizes(run), names=names), key="sizes")
+        st.caption(
+            "Images in every cluster, round by round. Ids are matched between rounds, so a colour stays with its group."
+        )
+    with right, shown_problems():
+        part = st.segmented_control(
+            "Images", ("held out", "train", "all"), default="held out", required=True, key="part", bind="query-params"
+        )
+        shown_round = run_views.pick_round(run, "Round", key="confusion_round", default=run.num_rounds() - 1)
+        counts = explain.confusion(run, shown_round, part)
+        figure = figures.confusion(counts, class_names=run.description().class_names, cluster_names=names)
+        run_views.chart(figure, key="confusion")
+        st.caption(
+            f"Rows are classes, columns matched clusters, at round {shown_round}, {part} images. A clean run has one bright cell a row."
+        )
+    show_cluster_change(run, names)
+
+
+@st.fragment
+def show_cluster_change(run: Run, names: list[str]) -> None:
+    st.subheader("The same cluster at two rounds")
+    columns = st.columns(3)
+    with columns[0]:
+        cluster = names.index(st.selectbox("Cluster", names, key="cluster", bind="query-params"))
+    with columns[1]:
+        before = run_views.pick_round(run, "Round a", key="round_a", default=0)
+    with columns[2]:
+        after = run_views.pick_round(run, "Round b", key="round_b", default=run.num_rounds() - 1)
+    change = explain.change_of_cluster(run, cluster, before, after)
+    groups = {
+        "stayed": change.stayed,
+        f"left after round {before}": change.left,
+        f"joined by round {after}": change.joined,
+    }
+    for column, (title, samples) in zip(st.columns(3), groups.items(), strict=True):
+        with column:
+            st.markdown(f"**{len(samples):,} {title}**")
+            picked = run_views.grid(run, after, samples[:60], key=f"change_{title[:6]}", total=len(samples), thumb=36)
+            if picked is not None:
+                st.session_state["restored_sample"] = picked
+    show_restored(run, np.concatenate([change.stayed[:8], change.left[:4], change.joined[:4]]), before, after)
+
+
+def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> None:
+    st.subheader("What the embedding still knows")
+    st.caption(words.RESTORED)
+    with shown_problems():
+        originals = run_views.images_of(run)
+        nearest = nearest_training_images(run, after, samples)
+        rows = {
+            "original": originals[samples],
+            f"restored at round {before}": restore_samples(run, before, samples),
+            f"restored at round {after}": restore_samples(run, after, samples),
+            f"nearest training image at round {after}": originals[nearest.samples],
+        }
+        for title, images in rows.items():
+            st.caption(title)
+            st.image(contact_sheet(run_views.shrink(images), columns=16, cell=56))
+
+
+def show_movers(run: Run, control: Run | None) -> None:
+    columns = st.columns(3)
+    with columns[0]:
+        before = run_views.pick_round(run, "From round", key="round_a", default=0)
+    with columns[1]:
+        after = run_views.pick_round(run, "To round", key="round_b", default=run.num_rounds() - 1)
+    with columns[2]:
+        part = st.segmented_control(
+            "Images", ("held out", "train", "all"), default="held out", required=True, key="part", bind="query-params"
+        )
+    movers = explain.find_movers(run, before, after, part)
+    if len(movers.samples) == 0:
+        st.info(
+            f"No {part} image changed its cluster between round {before} and round {after}.", icon=":material/check:"
+        )
+        return
+    run_views.chart(figures.moves(movers.kinds), key="moves")
+    st.caption(words.MOVERS)
+    names = run_views.cluster_names(run)
+    for kind in ("repaired", "broken", "moved"):
+        chosen = movers.kinds == kind
+        if chosen.any():
+            st.markdown(f"**{chosen.sum():,} {kind}**")
+            notes = [
+                f"{names[was]} at round {before}, {names[now]} at round {after}"
+                for was, now in zip(movers.before[chosen], movers.after[chosen], strict=True)
+            ]
+            run_views.grid(run, after, movers.samples[chosen], key=f"movers_{kind}", notes=notes)
+    run_views.movers_table(run, movers, names)
+
+
+def show_upload(run: Run, control: Run | None) -> None:
+    left, right = st.columns((1, 2))
+    with left:
+        picked = pick_image("placed")
+        size = run.description().img_size
+        if picked is None:
+            st.caption(
+                f"Give a picture of what this run knows ({run_views.classes_sentence(run)}). It is cut to a square and shrunk to {size} px."
+            )
+            return
+        pixels = run_views.as_run_sees(run, picked)
+        st.image(
+            contact_sheet(pixels[None], columns=1, cell=224), caption=f"as the network sees it, {size} x {size} px"
+        )
+        for note in picked.notes:
+            st.caption(note)
+    with right:
+        placement = run_views.placed(place_image, run, pixels, picked.key)
+        run_views.show_placement(run, placement)
+
+
+main()

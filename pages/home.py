@@ -1,0 +1,21 @@
+"""The first page: what there is, and where to begin."""
+
+import streamlit as st
+
+from vitviz.runs.folder import list_runs
+from vitviz.ui import gallery
+
+
+def main() -> None:
+    st.title("See how vision transformers group things")
+    st.markdown(
+        "A **run** is one training, kept round by round. Open one, step through its rounds, and watch images find their groups. "
+        "Everything here works without a network and without a GPU."
+    )
+    runs = list_runs()
+    gallery.begin_here(runs)
+    gallery.papers()
+    gallery.make_your_own()
+
+
+main()

@@ -1,0 +1,16 @@
+"""All runs: yours and those shipped."""
+
+import streamlit as st
+
+from vitviz.runs.folder import list_runs, own_root
+from vitviz.ui import gallery
+
+
+def main() -> None:
+    st.title("Runs")
+    st.caption(f"Each is a folder of arrays. Yours are in {own_root().name}/, the shipped ones in checkpoints/.")
+    gallery.table(list_runs())
+    gallery.make_your_own()
+
+
+main()

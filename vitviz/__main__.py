@@ -1,0 +1,121 @@
+"""``python -m vitviz``: train, look at, map and export runs from a terminal. Torch is imported only by what needs it."""
+
+import argparse
+import signal
+import sys
+
+from vitviz import commands
+from vitviz.errors import Problem
+from vitviz.training.presets import PRESETS
+
+_TRAIN_HELP = """\
+Train METHOD into a run folder, one record at a time. Stop it with Ctrl-C and go on with --resume.
+
+  python -m vitviz train deep_clustering --preset digits
+  python -m vitviz train deep_clustering --preset digits --set cluster-weight=0.1 --set seed=1 --run strong-pull
+  python -m vitviz train deep_clustering --set dataset=path/to/folder --set num-clusters=5 --run my-photos
+  python -m vitviz train deep_clustering --run strong-pull --resume
+
+A run with alpha > 0 is followed by its control (alpha = 0, same seed, same epochs) unless --no-control is given.
+
+presets:
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 1 for a problem it could name, 130 when it was stopped."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        options.command(options)
+    except Problem as problem:
+        print(f"vitviz: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nvitviz: stopped; the same command with --resume goes on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vitviz", description=__doc__.split(":", 1)[1].strip())
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(verbs)
+    _add_looking(verbs)
+    _add_making(verbs)
+    _add_data(verbs)
+    return parser
+
+
+def _add_train(verbs) -> None:
+    presets = "\n".join(f"  {name:22} {preset.title}: {preset.why}" for name, preset in PRESETS.items())
+    train = verbs.add_parser(
+        "train",
+        help="train a method into a run",
+        description=_TRAIN_HELP + presets,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("method", metavar="METHOD", help="deep_clustering or idec")
+    train.add_argument("--preset", metavar="P", help="start from named settings")
+    train.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting; may be repeated"
+    )
+    train.add_argument("--run", metavar="NAME", help="name of the run (default: the preset's, else the method's)")
+    train.add_argument("--resume", action="store_true", help="go on with the run of that name")
+    train.add_argument("--no-control", action="store_true", help="do not train the alpha = 0 control afterwards")
+    train.add_argument("--settings", action="store_true", help="print every setting with its value, and stop")
+    train.set_defaults(command=commands.train)
+
+
+def _add_looking(verbs) -> None:
+    runs = verbs.add_parser("runs", help="list runs, or print one")
+    runs.add_argument("name", nargs="?", metavar="NAME")
+    runs.add_argument("--json", action="store_true", help="settings and all records as one JSON object")
+    runs.add_argument("--check", action="store_true", help="compare every round's files with their checksums")
+    runs.set_defaults(command=commands.runs)
+
+
+def _add_making(verbs) -> None:
+    embed = verbs.add_parser("embed", help="embed images with the network of a run")
+    embed.add_argument("name", metavar="RUN")
+    embed.add_argument("images", metavar="IMAGES", help="a data set's name, or a folder, zip, parquet or .mat file")
+    embed.add_argument("out", metavar="OUT.npz", help="embeddings, cluster ids, distances and labels are written here")
+    embed.add_argument("--round", type=int, help="the round whose network is used (default: the last)")
+    embed.set_defaults(command=commands.embed)
+
+    project = verbs.add_parser("project", help="draw the maps of a run again")
+    project.add_argument("name", metavar="RUN")
+    project.add_argument("--engine", default="auto", choices=("auto", "aligned_umap", "warm_umap", "umap", "pca"))
+    project.add_argument("--seed", type=int, default=0)
+    project.set_defaults(command=commands.project)
+
+    export = verbs.add_parser(
+        "export", help="copy a run out: a folder or .zip to hand on, or a .csv / .parquet of points"
+    )
+    export.add_argument("name", metavar="RUN")
+    export.add_argument("out", metavar="OUT")
+    export.set_defaults(command=commands.export)
+
+
+def _add_data(verbs) -> None:
+    data = verbs.add_parser("data", help="list, check and download data sets")
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="the named data sets, and whether they are here")
+    listing.set_defaults(command=commands.data_list)
+    get = actions.add_parser("get", help="download a named data set")
+    get.add_argument("name", metavar="NAME")
+    get.set_defaults(command=commands.data_get)
+    check = actions.add_parser("check", help="open a data set and say what was found in it")
+    check.add_argument("source", metavar="NAME_OR_PATH")
+    check.add_argument("--img-size", type=int)
+    check.set_defaults(command=commands.data_check)
+
+
+def _stop(number, frame) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

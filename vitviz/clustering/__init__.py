@@ -1,0 +1,1 @@
+"""Embeddings or affinities to labels, scores and maps (images of a data set)."""

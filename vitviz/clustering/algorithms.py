@@ -1,0 +1,104 @@
+"""The clustering algorithms of a round, one dict: embeddings (N, D) -> ids of the fitted images and centers.
+
+Every algorithm gives centers (the means of its clusters where it has none of its own), so that any image, seen in
+the fit or held out, gets the id of its nearest center... see :func:`cluster`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitviz.clustering.kmeans import assign, kmeans
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """labels (N,) int32 of all images; centers (K, D) float32; Euclidean distances (N,) to own and runner-up center."""
+
+    labels: np.ndarray
+    centers: np.ndarray
+    distances: np.ndarray
+    runner_up_distances: np.ndarray
+
+
+def cluster(
+    embeddings: Tensor, fitted: np.ndarray, algorithm: str, num_clusters: int, *, seed: int, num_restarts: int = 10
+) -> Clustering:
+    """Fit ``ALGORITHMS[algorithm]`` on the ``fitted`` (N,) bool part of ``embeddings`` (N, D) and place the rest.
+
+    Fitted images keep the id the algorithm gave them; the others take the id of the nearest center, so that their ids
+    depend on nothing but their embedding.
+    """
+    part = embeddings[torch.from_numpy(fitted).to(embeddings.device)]
+    fitted_labels = ALGORITHMS[algorithm](part, num_clusters, seed, num_restarts)
+    centers = _cluster_means(part, fitted_labels, num_clusters)
+    labels, nearest, runner_up = assign(embeddings, centers)
+    labels[torch.from_numpy(fitted).to(labels.device)] = fitted_labels
+    own = (embeddings.float() - centers[labels]).norm(dim=1)
+    runner_up = torch.where((own - nearest).abs() <= 1e-4 * own.clamp(min=1e-12), runner_up, nearest)
+    return Clustering(
+        labels=labels.cpu().numpy().astype(np.int32),
+        centers=centers.cpu().numpy(),
+        distances=own.cpu().numpy(),
+        runner_up_distances=runner_up.cpu().numpy(),
+    )
+
+
+def _kmeans(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return kmeans(points, num_clusters, generator=generator, num_restarts=num_restarts).labels
+
+
+def _mini_batch_kmeans(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> Tensor:
+    from sklearn.cluster import MiniBatchKMeans
+
+    return _fit(MiniBatchKMeans(num_clusters, n_init=num_restarts, random_state=seed), points)
+
+
+def _gaussian_mixture(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> Tensor:
+    from sklearn.mixture import GaussianMixture
+
+    # diagonal covariances: a full one has D (D + 1) / 2 numbers a cluster, more than a class has images
+    return _fit(GaussianMixture(num_clusters, covariance_type="diag", n_init=num_restarts, random_state=seed), points)
+
+
+def _spectral(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> Tensor:
+    from sklearn.cluster import SpectralClustering
+
+    model = SpectralClustering(
+        num_clusters,
+        affinity="nearest_neighbors",
+        n_neighbors=min(10, len(points) - 1),
+        n_init=num_restarts,
+        random_state=seed,
+    )
+    return _fit(model, points)
+
+
+def _agglomerative(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> Tensor:
+    from sklearn.cluster import AgglomerativeClustering
+
+    return _fit(AgglomerativeClustering(num_clusters), points)
+
+
+ALGORITHMS: dict[str, Callable[[Tensor, int, int, int], Tensor]] = {
+    "kmeans": _kmeans,
+    "mini_batch_kmeans": _mini_batch_kmeans,
+    "gaussian_mixture": _gaussian_mixture,
+    "spectral": _spectral,
+    "agglomerative": _agglomerative,
+}
+
+
+def _fit(model, points: Tensor) -> Tensor:
+    labels = model.fit_predict(points.float().cpu().numpy())
+    return torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(points.device)
+
+
+def _cluster_means(points: Tensor, labels: Tensor, num_clusters: int) -> Tensor:
+    counts = torch.bincount(labels, minlength=num_clusters).clamp(min=1)
+    sums = torch.zeros(num_clusters, points.shape[1], device=points.device).index_add_(0, labels, points.float())
+    return sums / counts[:, None]

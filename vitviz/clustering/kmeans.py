@@ -1,0 +1,132 @@
+"""Lloyd's k-means on the device that holds the embeddings.
+
+Differs from scikit-learn: an empty cluster is re-seeded with the point of the largest cluster that lies farthest from its
+center, and counted.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class KMeansResult:
+    """labels (N,) int64; centers (K, D); inertia: the sum of squared distances to the own center; how it was reached."""
+
+    labels: Tensor
+    centers: Tensor
+    inertia: float
+    num_iterations: int
+    num_reseeded: int
+
+
+def kmeans(
+    points: Tensor,
+    num_clusters: int,
+    *,
+    generator: torch.Generator | None = None,
+    centers: Tensor | None = None,
+    num_restarts: int = 10,
+    max_iterations: int = 300,
+    tolerance: float = 1e-4,
+) -> KMeansResult:
+    """The best of ``num_restarts`` runs from k-means++ starts, or the one from ``centers`` (K, D).
+
+    Args:
+        points: (N, D) floating; computed in float32 at least.
+        generator: on the CPU; draws the starts. Needed unless ``centers`` are given.
+        tolerance: stop when the centers moved by less than this times the mean variance of a column (as scikit-learn).
+
+    Raises: ValueError when there are fewer points than clusters, no cluster, or points that are not finite.
+    """
+    points = points.float() if points.dtype in (torch.float16, torch.bfloat16) else points
+    _check(points, num_clusters)
+    threshold = tolerance * points.var(dim=0, unbiased=False).mean().item()
+    if centers is not None:
+        return _lloyd(points, centers.to(points), max_iterations, threshold)
+    starts = (plus_plus_centers(points, num_clusters, generator) for _ in range(num_restarts))
+    results = (_lloyd(points, start, max_iterations, threshold) for start in starts)
+    return min(results, key=lambda result: result.inertia)
+
+
+def plus_plus_centers(points: Tensor, num_clusters: int, generator: torch.Generator | None) -> Tensor:
+    """Greedy k-means++ (Arthur and Vassilvitskii 2007): of a few candidates drawn by D^2, keep the best. Returns (K, D)."""
+    num_candidates = 2 + int(torch.tensor(float(num_clusters)).log().item())
+    norms = points.square().sum(dim=1)
+    first = _draw(torch.ones(len(points)), 1, generator).to(points.device)
+    chosen = [first]
+    nearest = _squared_distances(points, norms, points[first]).squeeze(1)
+    for _ in range(num_clusters - 1):
+        candidates = _draw(nearest.cpu(), num_candidates, generator).to(points.device)
+        distances = torch.minimum(_squared_distances(points, norms, points[candidates]), nearest[:, None])
+        best = distances.sum(dim=0).argmin()
+        nearest = distances[:, best]
+        chosen.append(candidates[best][None])
+    return points[torch.cat(chosen)].clone()
+
+
+def assign(points: Tensor, centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels (N,) of the nearest centers, and the distances (N,) to it and to the runner-up (inf when K = 1)."""
+    points = points.float() if points.dtype in (torch.float16, torch.bfloat16) else points
+    distances = _squared_distances(points, points.square().sum(dim=1), centers.to(points)).clamp_(min=0).sqrt_()
+    nearest, labels = distances.topk(min(2, len(centers)), dim=1, largest=False)
+    runner_up = nearest[:, 1] if len(centers) > 1 else torch.full_like(nearest[:, 0], float("inf"))
+    return labels[:, 0], nearest[:, 0], runner_up
+
+
+def _lloyd(points: Tensor, centers: Tensor, max_iterations: int, threshold: float) -> KMeansResult:
+    half_norms = centers.new_empty(len(centers))
+    labels = torch.full((len(points),), -1, device=points.device)
+    num_reseeded, iteration = 0, 0
+    for iteration in range(1, max_iterations + 1):  # noqa: B007
+        previous, labels = labels, _nearest(points, centers, half_norms)
+        moved_centers, reseeded = _means(points, labels, centers)
+        num_reseeded += reseeded
+        shift = (moved_centers - centers).square().sum().item()
+        centers = moved_centers
+        if torch.equal(labels, previous) or shift <= threshold:
+            break
+    labels = _nearest(points, centers, half_norms)
+    inertia = (points - centers[labels]).square().sum().item()
+    return KMeansResult(labels, centers, inertia, iteration, num_reseeded)
+
+
+def _nearest(points: Tensor, centers: Tensor, half_norms: Tensor) -> Tensor:
+    # argmin |x - c|^2 = argmax x.c - |c|^2 / 2: one matrix product, no square of the points
+    torch.sum(centers.square(), dim=1, out=half_norms).mul_(-0.5)
+    return torch.addmm(half_norms, points, centers.T).argmax(dim=1)
+
+
+def _means(points: Tensor, labels: Tensor, centers: Tensor) -> tuple[Tensor, int]:
+    counts = torch.bincount(labels, minlength=len(centers))
+    sums = torch.zeros_like(centers).index_add_(0, labels, points)
+    means = sums / counts.clamp(min=1)[:, None]
+    empty = (counts == 0).nonzero().flatten().tolist()
+    if empty:
+        largest = (labels == counts.argmax()).nonzero().flatten()
+        far = (points[largest] - means[counts.argmax()]).square().sum(dim=1)
+        means[empty] = points[largest[far.topk(min(len(empty), len(largest))).indices]][: len(empty)]
+    return means, len(empty)
+
+
+def _squared_distances(points: Tensor, norms: Tensor, centers: Tensor) -> Tensor:
+    return torch.addmm(centers.square().sum(dim=1), points, centers.T, alpha=-2).add_(norms[:, None])
+
+
+def _draw(weights: Tensor, number: int, generator: torch.Generator | None) -> Tensor:
+    weights = weights.double().clamp(min=0)
+    cumulative = weights.cumsum(dim=0)
+    if cumulative[-1] <= 0:
+        cumulative = torch.ones_like(weights).cumsum(dim=0)
+    drawn = torch.rand(number, generator=generator, dtype=torch.float64) * cumulative[-1]
+    return torch.searchsorted(cumulative, drawn).clamp(max=len(weights) - 1)
+
+
+def _check(points: Tensor, num_clusters: int) -> None:
+    if num_clusters < 1:
+        raise ValueError(f"num_clusters={num_clusters} must be at least 1")
+    if len(points) < num_clusters:
+        raise ValueError(f"num_clusters={num_clusters} must be at most the number of points ({len(points)})")
+    if not torch.isfinite(points).all():
+        raise ValueError("the embeddings hold values that are not finite")

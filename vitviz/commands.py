@@ -1,0 +1,228 @@
+"""What each command of ``python -m vitviz`` does. Heavy imports stand inside, so that ``--help`` answers at once."""
+
+import dataclasses
+import json
+import shlex
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitviz.config import from_plain, parse_settings, to_plain
+from vitviz.errors import Problem
+from vitviz.runs.folder import Run, find_run, list_runs
+
+
+def train(options: Namespace) -> None:
+    """Make or resume a run, then its control."""
+    from vitviz.training.methods import find_method
+    from vitviz.training.presets import find_preset
+
+    preset = find_preset(options.preset, options.method) if options.preset else None
+    name = options.run or options.preset or options.method.replace("_", "-")
+    if options.resume and any(run.name == name and not run.is_shipped() for run in list_runs()):
+        if options.set:
+            raise Problem("--resume takes no --set", "a run keeps the settings it began with", "start another --run")
+        _drive_with_control(find_run(name), options)
+        return
+    method_name = preset.method if preset else options.method
+    method = find_method(method_name)
+    settings = {**(preset.settings if preset else {}), **parse_settings(method.config, options.set)}
+    config = from_plain(method.config, settings)
+    if options.settings:
+        print("\n".join(f"{key.replace('_', '-')}={value}" for key, value in to_plain(config).items()))
+        return
+    _drive_with_control(_start(name, method_name, config, options, preset), options)
+
+
+def runs(options: Namespace) -> None:
+    """List runs, or print one of them."""
+    if options.name is None:
+        for run in list_runs():
+            print(_line(run))
+        return
+    run = find_run(options.name)
+    if options.check:
+        damaged = run.damaged_files()
+        if damaged:
+            raise Problem(f"run '{run.name}' is damaged", ", ".join(damaged))
+        print(f"{run.name}: {run.num_rounds()} rounds, every file as it was written")
+        return
+    about, records = dataclasses.asdict(run.description()), run.metrics()
+    if options.json:
+        state = dataclasses.asdict(run.status())
+        rounds = [record for record in records if record["kind"] == "round"]
+        epochs = [record for record in records if record["kind"] == "epoch"]
+        print(json.dumps({"name": run.name, **about, "status": state, "rounds": rounds, "epochs": epochs}))
+        return
+    _print_run(run, about)
+
+
+def embed(options: Namespace) -> None:
+    """Embed a data set with a run's network and give each image its nearest cluster."""
+    from vitviz.data.sets import open_image_set
+    from vitviz.training.methods import find_method
+
+    run = find_run(options.name)
+    about = run.description()
+    index = run.num_rounds() - 1 if options.round is None else options.round
+    arrays = run.round(index)
+    images = open_image_set(options.images, img_size=about.img_size)
+    embeddings = find_method(about.method).embed(run, index, images.images)
+    import torch
+
+    from vitviz.clustering.kmeans import assign
+
+    labels, distances, _ = assign(torch.from_numpy(embeddings), torch.from_numpy(np.array(arrays.centers)))
+    out = Path(options.out)
+    with open(out, "wb") as file:
+        np.savez(
+            file, embeddings=embeddings, clusters=labels.numpy(), distances=distances.numpy(), labels=images.labels
+        )
+    print(f"{out}: {len(embeddings):,} embeddings of {embeddings.shape[1]} numbers, run {run.name}, round {index}")
+
+
+def project(options: Namespace) -> None:
+    """Draw the maps of a run again."""
+    from vitviz.training.drive import make_projection
+
+    run = find_run(options.name)
+    if run.is_shipped():
+        raise Problem(
+            f"run '{run.name}' came with vitviz and is read-only", "", "python -m vitviz export it into runs/ first"
+        )
+    with run.owned():
+        projection = make_projection(run, options.engine, seed=options.seed)
+    print(f"{run.name}: {len(projection.points)} maps by {projection.engine}")
+
+
+def export(options: Namespace) -> None:
+    """Copy a run to a folder or zip without what only resuming needs, or write its points as a table."""
+    from vitviz.runs.export import export_folder, export_table, export_zip
+
+    run, out = find_run(options.name), Path(options.out)
+    write = {".zip": export_zip, ".csv": export_table, ".parquet": export_table}.get(out.suffix, export_folder)
+    write(run, out)
+    print(f"{run.name} -> {out}")
+
+
+def data_list(options: Namespace) -> None:
+    """The named data sets, and whether they are on this machine."""
+    from vitviz.data.sets import SETS
+
+    for name, known in SETS.items():
+        state = "here" if known.available() else "not here"
+        print(
+            f"{name:10} {state:9} {known.description}" + ("" if known.available() else f"\n{'':20} {known.how_to_get}")
+        )
+
+
+def data_get(options: Namespace) -> None:
+    """Download a named data set."""
+    from vitviz.data.download import download
+
+    print(f"{options.name} is in {download(options.name)}")
+
+
+def data_check(options: Namespace) -> None:
+    """Open a data set and say what was found in it."""
+    from vitviz.data.sets import open_image_set
+
+    images = open_image_set(options.source, img_size=options.img_size)
+    print(f"{images.name}: {images.report.summary()}")
+    for line in (*images.report.notes, *(f"skipped {name}: {reason}" for name, reason in images.report.skipped)):
+        print(f"  {line}")
+    print(f"  fingerprint {images.fingerprint}; {images.images.shape[1]} px; classes: {', '.join(images.class_names)}")
+
+
+def _start(name: str, method_name: str, config: Any, options: Namespace, preset: Any) -> Run:
+    from vitviz.training.setup import start_run
+
+    words = ["python", "-m", "vitviz", "train", options.method, "--run", name]
+    words += ["--preset", options.preset] if options.preset else []
+    for assignment in options.set:
+        words += ["--set", assignment]
+    title = preset.title if preset else name
+    return start_run(name, method_name, config, preset=options.preset or "", title=title, command=shlex.join(words))
+
+
+def _drive_with_control(run: Run, options: Namespace) -> None:
+    from vitviz.training.methods import config_of, find_method
+
+    _drive(run)
+    about, config = run.description(), config_of(run)
+    changed = None if options.no_control else find_method(about.method).control(config)
+    if not changed or not getattr(config, "max_rounds", 0):
+        return
+    from vitviz.training.setup import start_run
+
+    name = f"{run.name}-control"
+    if any(known.name == name and not known.is_shipped() for known in list_runs()):
+        _drive(find_run(name))
+        return
+    print(f"now its control, {name}: " + ", ".join(f"{key} = {value:g}" for key, value in changed.items()))
+    control = dataclasses.replace(config, **changed)
+    flags = " ".join(f"--set {key}={value}" for key, value in changed.items())
+    command = f"{about.command} {flags} --run {name}"
+    _drive(
+        start_run(name, about.method, control, preset=about.preset, title=f"{about.title} (control)", command=command)
+    )
+
+
+def _drive(run: Run) -> None:
+    from tqdm import tqdm
+
+    from vitviz.training.drive import drive
+
+    with tqdm(unit="record", dynamic_ncols=True, desc=run.name) as bar:
+
+        def report(progress, record) -> None:
+            bar.total, bar.n = progress.total, progress.done
+            keys = (
+                ("loss", "train_top1")
+                if record["kind"] == "epoch"
+                else ("held_out_nmi", "held_out_acc", "within_share")
+            )
+            bar.set_postfix_str(", ".join(f"{key} {record[key]:.3f}" for key in keys if record.get(key) is not None))
+            for warning in record.get("warnings") or ():
+                bar.write(f"  round {record['index']}: {warning}")
+
+        drive(run, report)
+        bar.total = bar.n
+    print(_line(run))
+
+
+def _line(run: Run) -> str:
+    try:
+        about, rounds = run.description(), run.round_metrics()
+    except Problem as problem:
+        return f"{run.name:28} {problem}"
+    last = rounds[-1] if rounds else {}
+    scores = ", ".join(
+        f"{title} {last[key]:.3f}"
+        for title, key in (("held-out NMI", "held_out_nmi"), ("ACC", "held_out_acc"), ("W/T", "within_share"))
+        if last.get(key) is not None
+    )
+    place = "shipped" if run.is_shipped() else run.status().state
+    return f"{run.name:28} {place:11} {about.method:16} {about.dataset_title:22} {len(rounds):3} rounds  {scores}"
+
+
+def _print_run(run: Run, about: dict[str, Any]) -> None:
+    print(_line(run))
+    for key in ("title", "dataset", "num_images", "device", "created", "git_commit", "command"):
+        print(f"  {key:12} {about[key]}")
+    columns = (
+        "index",
+        "loss",
+        "held_out_nmi",
+        "held_out_acc",
+        "held_out_ari",
+        "train_nmi",
+        "within_share",
+        "nmi_previous",
+    )
+    print("  " + " ".join(f"{column:>13}" for column in columns))
+    for record in run.round_metrics():
+        cells = (record.get(column) for column in columns)
+        print("  " + " ".join(f"{'-' if cell is None else f'{cell:.4g}':>13}" for cell in cells))

@@ -1,0 +1,1 @@
+"""Named image sets, safe decoding of images, seeded batches, device choice."""

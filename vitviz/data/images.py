@@ -1,0 +1,183 @@
+"""Bytes or a file to pixels, safely: a short list of formats, size limits before decoding, one sentence for every failure."""
+
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vitviz.errors import Problem
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMAT_WORDS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """Pixels (H, W, 3) uint8 in 0..255, and what was done to get them, e.g. ``("turned upright (EXIF)",)``."""
+
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def decode_image(
+    source: bytes | Path,
+    *,
+    name: str = "",
+    max_side: int | None = None,
+    min_side: int | None = None,
+    max_pixels: int = 50_000_000,
+) -> DecodedImage:
+    """The first frame of an image file as upright 8-bit RGB.
+
+    Transparency is placed on white; 16-bit and floating-point images are scaled by their own range.
+
+    Args:
+        source: the file's content, or where it lies.
+        name: what errors call the image; the file's name when empty.
+        max_side: the longer side is shrunk to this (Lanczos); smaller images are left as they are.
+        min_side: a JPEG may be decoded at a half, quarter or eighth whose sides are both at least this: faster.
+        max_pixels: larger images are refused from their header, before anything is decoded.
+
+    Raises: Problem for anything that is not an image of at least 2 x 2 pixels in one of ``FORMATS``.
+    """
+    name = name or (source.name if isinstance(source, Path) else "the image")
+    try:
+        with _open(source) as image:
+            _check_size(image, name, max_pixels)
+            return _decode(image, name, max_side, min_side)
+    except Problem:
+        raise
+    except Exception as error:  # damaged files make Pillow raise anything from SyntaxError to struct.error
+        raise Problem(f"{name} could not be read", _reason(error)) from error
+
+
+def image_size(source: bytes | Path) -> tuple[int, int] | None:
+    """(width, height) from the header of an image file, or None when it has no readable one. Decodes nothing."""
+    with contextlib.suppress(Exception), _open(source) as image:
+        return image.size
+    return None
+
+
+def fit_image(pixels: np.ndarray, img_size: int, *, rule: Literal["crop", "pad", "stretch"] = "crop") -> np.ndarray:
+    """Pixels (H, W, 3) uint8 as a square (img_size, img_size, 3) uint8, by antialiased bicubic resampling.
+
+    ``crop`` brings the shorter side to ``img_size`` and keeps the centre, ``pad`` brings the longer side to it and fills
+    up with white, ``stretch`` changes the proportions. An image that has the size already is returned unchanged.
+    """
+    if pixels.shape[:2] == (img_size, img_size):
+        return pixels
+    image, square = Image.fromarray(pixels), (img_size, img_size)
+    if rule == "crop":
+        image = ImageOps.fit(image, square, Image.Resampling.BICUBIC)
+    elif rule == "pad":
+        shrunk = image.resize(_size_within(image.size, img_size, enlarge=True), Image.Resampling.BICUBIC)
+        image = ImageOps.pad(shrunk, square, Image.Resampling.BICUBIC, color="white")
+    elif rule == "stretch":
+        image = image.resize(square, Image.Resampling.BICUBIC)
+    else:
+        raise ValueError(f"rule={rule!r} must be 'crop', 'pad' or 'stretch'")
+    return np.asarray(image)
+
+
+def _open(source: bytes | Path) -> Image.Image:
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+
+
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        size = f"{width:,} x {height:,} pixels are {width * height / 1e6:,.0f} megapixels"
+        raise Problem(f"{name} is too large", size, f"at most {max_pixels / 1e6:,.0f} are read: shrink it first")
+    if min(width, height) < 2:
+        raise Problem(f"{name} is too small", f"{width} x {height} pixels", "at least 2 x 2 are needed")
+
+
+def _decode(image: Image.Image, name: str, max_side: int | None, min_side: int | None) -> DecodedImage:
+    size = _size_within(image.size, max_side) if max_side else image.size
+    orientation, notes = _orientation(image), _frame_notes(image)
+    if max_side or min_side:
+        image.draft(None, size if max_side else (min_side, min_side))
+    image.load()
+    rgb, more = _to_rgb(image, name)
+    if max_side and rgb.size != size:
+        rgb = rgb.resize(size, Image.Resampling.LANCZOS)
+    if orientation in _TURNS:
+        rgb, more = rgb.transpose(_TURNS[orientation]), [*more, "turned upright (EXIF)"]
+    return DecodedImage(np.asarray(rgb), (*notes, *more))
+
+
+def _orientation(image: Image.Image) -> int:
+    with contextlib.suppress(Exception):  # damaged EXIF says nothing about the pixels
+        return image.getexif().get(_ORIENTATION, 1)
+    return 1
+
+
+def _frame_notes(image: Image.Image) -> list[str]:
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    return [f"first of {frames} frames"] if frames > 1 else []
+
+
+def _to_rgb(image: Image.Image, name: str) -> tuple[Image.Image, list[str]]:
+    """The image in mode RGB, and what that took."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        kind = {"F": "floating point", "I": "32-bit"}.get(image.mode, "16-bit")
+        return _scale_by_own_range(np.asarray(image), name), [f"{kind} scaled by its own range"]
+    if image.has_transparency_data:
+        return _place_on_white(image.convert("RGBA"))
+    notes = ["CMYK converted"] if image.mode == "CMYK" else []
+    return image.convert("RGB"), notes
+
+
+def _scale_by_own_range(values: np.ndarray, name: str) -> Image.Image:
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise Problem(f"{name} could not be read", "some of its pixels are NaN or infinite")
+    low, high = values.min(), values.max()
+    scaled = (values - low) / max(high - low, np.finfo(float).tiny) * 255
+    return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
+
+
+def _place_on_white(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[0] == 255:
+        return image.convert("RGB"), []
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=alpha)
+    return white, ["transparency placed on white"]
+
+
+def _size_within(size: tuple[int, int], side: int, *, enlarge: bool = False) -> tuple[int, int]:
+    """``size`` shrunk (or, on request, enlarged) in proportion until its longer side is ``side``; no side under 2."""
+    longer = max(size)
+    if longer <= side and not enlarge:
+        return size
+    return (max(round(size[0] * side / longer), 2), max(round(size[1] * side / longer), 2))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is not a {FORMAT_WORDS} image"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, PermissionError):
+        return "this program may not read it"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "its header claims more pixels than are ever read"
+    return "the file ends too early or is damaged"

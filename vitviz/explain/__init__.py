@@ -1,0 +1,1 @@
+"""A model or a run to dataclasses of numpy arrays."""

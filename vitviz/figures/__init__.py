@@ -1,0 +1,1 @@
+"""Arrays to plotly figures. Imports nothing of vitviz but its own theme."""

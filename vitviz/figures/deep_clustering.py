@@ -1,0 +1,139 @@
+"""Figures of a deep-clustering run. Each says on its axes what it shows; the page says whose it is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vitviz.figures import theme
+
+_ROLES = {
+    "main": {"color": theme.CLUSTER_COLORS[0], "width": 3},
+    "second": {"color": theme.CLUSTER_COLORS[0], "width": 1.5, "dash": "dot"},
+    "control": {"color": theme.CLUSTER_COLORS[6], "width": 2.5, "dash": "dash"},
+    "random": {"color": theme.UNKNOWN_COLOR, "width": 1.5, "dash": "dot"},
+    "seed": {"color": theme.CLUSTER_COLORS[0], "width": 1},
+}
+_MOVES = {"repaired": theme.CLUSTER_COLORS[0], "broken": theme.CLUSTER_COLORS[6], "moved": theme.UNKNOWN_COLOR}
+
+
+def curves(
+    lines: Sequence, *, title: str, value_range: tuple[float, float] | None = None, height: int = 300
+) -> go.Figure:
+    """Lines over rounds. ``lines`` have ``name``, ``run``, ``values`` (R,) and ``role``; one point is drawn as a mark."""
+    figure = go.Figure()
+    for line in lines:
+        rounds = np.arange(len(line.values))
+        figure.add_scatter(
+            x=rounds,
+            y=line.values,
+            name=line.name,
+            mode="lines+markers" if line.role in ("main", "control") or len(rounds) == 1 else "lines",
+            line=_ROLES[line.role],
+            opacity=0.45 if line.role == "seed" else 1,
+            hovertemplate=f"round %{{x}}: %{{y:.4f}}<extra>{line.name}<br>run {line.run}</extra>",
+        )
+    figure.update_xaxes(title="round", dtick=1 if len(lines[0].values) <= 16 else None)
+    figure.update_yaxes(title=title, range=value_range)
+    return theme.layout(figure, height=height)
+
+
+def loss_and_stop(inspection, *, epsilon: float, height: int = 300) -> go.Figure:
+    """The change of the loss from round to round against epsilon. ``inspection`` is a ``StopInspection``."""
+    rounds = np.arange(1, len(inspection.losses))
+    small = inspection.changes < epsilon
+    unit = "relative change of L" if inspection.relative else "change of L"
+    figure = go.Figure()
+    figure.add_bar(
+        x=rounds,
+        y=np.maximum(inspection.changes, 1e-6),
+        marker_color=[theme.CLUSTER_COLORS[0] if below else theme.UNKNOWN_COLOR for below in small],
+        hovertemplate="round %{x}: %{y:.4f}<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_hline(y=epsilon, line={"color": theme.CLUSTER_COLORS[6], "width": 2}, annotation_text=f"ε = {epsilon:g}")
+    if inspection.stops_at is not None:
+        figure.add_vline(x=inspection.stops_at + 0.5, line={"color": theme.CLUSTER_COLORS[6], "dash": "dash"})
+    figure.update_xaxes(title="round", dtick=1)
+    figure.update_yaxes(title=unit, type="log")
+    return theme.layout(figure, height=height)
+
+
+def cluster_sizes(sizes: np.ndarray, *, names: Sequence[str], height: int = 300) -> go.Figure:
+    """Images per matched cluster (R, K) as one stacked bar a round, in the clusters' own colours."""
+    colors = theme.cluster_colors(sizes.shape[1])
+    figure = go.Figure()
+    for cluster, name in enumerate(names):
+        figure.add_bar(
+            x=np.arange(len(sizes)),
+            y=sizes[:, cluster],
+            name=name,
+            marker_color=colors[cluster],
+            hovertemplate=f"{name}, round %{{x}}: %{{y:,}} images<extra></extra>",
+        )
+    figure.update_layout(barmode="stack", bargap=0.25, showlegend=len(names) <= 12)
+    figure.update_xaxes(title="round", dtick=1 if len(sizes) <= 16 else None)
+    figure.update_yaxes(title="images")
+    return theme.layout(figure, height=height)
+
+
+def confusion(
+    counts: np.ndarray, *, class_names: Sequence[str], cluster_names: Sequence[str], height: int = 420
+) -> go.Figure:
+    """Images of each class (rows) in each matched cluster (columns); colour is the share of the class, numbers are counts."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares,
+            x=list(cluster_names),
+            y=list(class_names),
+            customdata=counts,
+            text=np.where(counts > 0, counts.astype(str), "") if counts.size <= 400 else None,
+            texttemplate="%{text}" if counts.size <= 400 else None,
+            zmin=0,
+            zmax=1,
+            colorscale=theme.SEQUENTIAL,
+            colorbar={"title": {"text": "share<br>of class"}, "thickness": 12, "tickformat": ".0%"},
+            hovertemplate="class %{y} in %{x}: %{customdata} images (%{z:.1%} of the class)<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="cluster (matched)", type="category", showgrid=False)
+    figure.update_yaxes(title="class", type="category", autorange="reversed", showgrid=False)
+    return theme.layout(figure, height=height)
+
+
+def moves(kinds: np.ndarray, *, height: int = 90) -> go.Figure:
+    """How many images were repaired, broken or only moved: one thin stacked bar. ``kinds`` (M,) text."""
+    figure = go.Figure()
+    for kind, color in _MOVES.items():
+        count = int((kinds == kind).sum())
+        figure.add_bar(
+            y=[""],
+            x=[count],
+            name=f"{kind} {count}",
+            orientation="h",
+            marker_color=color,
+            hovertemplate=f"{kind}: {count}<extra></extra>",
+        )
+    figure.update_layout(barmode="stack")
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return theme.layout(figure, height=height)
+
+
+def distances_to_centers(distances: np.ndarray, *, names: Sequence[str], height: int = 320) -> go.Figure:
+    """How far one image is from every matched center, (R, K) Euclidean, one line a cluster in its own colour."""
+    colors = theme.cluster_colors(distances.shape[1])
+    figure = go.Figure()
+    for cluster, name in enumerate(names):
+        figure.add_scatter(
+            x=np.arange(len(distances)),
+            y=np.where(np.isfinite(distances[:, cluster]), distances[:, cluster], np.nan),
+            name=name,
+            mode="lines+markers",
+            line={"color": colors[cluster]},
+            hovertemplate=f"{name}, round %{{x}}: %{{y:.3f}}<extra></extra>",
+        )
+    figure.update_xaxes(title="round", dtick=1)
+    figure.update_yaxes(title="distance to the center", rangemode="tozero")
+    return theme.layout(figure, height=height)

@@ -1,0 +1,1 @@
+"""Tensors to tensors: the networks, and the token clustering inside them."""

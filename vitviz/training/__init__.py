@@ -1,0 +1,1 @@
+"""A model and data to a run, one record at a time."""

@@ -1,0 +1,86 @@
+"""The settings of deep clustering. Apart from the training itself, so that forms and ``--help`` need no torch."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vitviz.errors import Problem
+from vitviz.training.stopping import StopRule
+
+Algorithm = Literal["kmeans", "mini_batch_kmeans", "gaussian_mixture", "spectral", "agglomerative"]
+Augmentation = Literal["none", "shift", "shift_flip"]
+ProjectionEngine = Literal["auto", "aligned_umap", "warm_umap", "umap", "pca", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepClusteringConfig:
+    """Every choice the method leaves open. Defaults are vitviz's; the paper's own choice is named where it differs.
+
+    Raises: Problem for values outside their range.
+    """
+
+    dataset: str = "digits"
+    img_size: int | None = None
+    limit: int | None = None
+    held_out_fraction: float = 0.5
+    seed: int = 0
+    device: str = "auto"
+    # the network (eqs 1-4)
+    patch_size: int = 8
+    stem: Literal["linear", "conv"] = "linear"
+    embed_dim: int = 48
+    depth: int = 3
+    num_heads: int = 4
+    mlp_ratio: float = 4.0
+    drop_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    # phase 1
+    epochs: int = 30
+    batch_size: int = 32
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    warmup_epochs: float = 2.0
+    augment: Augmentation = "none"
+    gate: bool = True
+    gate_accuracy: float = 0.95
+    extra_epochs: int = 20
+    # phase 2
+    max_rounds: int = 10
+    epochs_per_round: int = 4
+    round_lr: float = 5e-4
+    cluster_weight: float = 0.01
+    start: Literal["warm", "reinitialise"] = "warm"
+    targets: Literal["classes", "pseudo_labels"] = "classes"
+    embedding: Literal["cls", "mean", "cls_normalised", "mean_normalised"] = "cls"
+    distance: Literal["squared", "plain"] = "squared"
+    reduction: Literal["mean", "sum"] = "mean"
+    num_clusters: int = 10
+    algorithm: Algorithm = "kmeans"
+    num_restarts: int = 10
+    evaluation: Literal["held_out", "transductive"] = "held_out"
+    stop_rule: StopRule = "relative"
+    epsilon: float = 0.05
+    min_changed_share: float = 0.005
+    # what is kept
+    projection: ProjectionEngine = "auto"
+    keep_round_weights: bool = True
+    bfloat16: Literal["auto", "on", "off"] = "auto"
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "epochs_per_round", "num_clusters", "num_restarts", "embed_dim", "depth"):
+            _check(name, getattr(self, name), at_least=1)
+        for name in ("max_rounds", "cluster_weight", "weight_decay", "epsilon", "extra_epochs"):
+            _check(name, getattr(self, name), at_least=0)
+        if not 0 < self.held_out_fraction < 1:
+            raise Problem(f"held_out_fraction={self.held_out_fraction} must lie between 0 and 1")
+        if self.embed_dim % self.num_heads:
+            raise Problem(f"embed_dim={self.embed_dim} must be divisible by num_heads={self.num_heads}")
+
+
+def control_of(config: DeepClusteringConfig) -> dict[str, Any] | None:
+    """The settings that turn ``config`` into its control, or None when it is one: alpha = 0, everything else the same."""
+    return {"cluster_weight": 0.0} if config.cluster_weight else None
+
+
+def _check(name: str, value: float, *, at_least: float) -> None:
+    if value < at_least:
+        raise Problem(f"{name}={value} must be at least {at_least}")

@@ -1,0 +1,63 @@
+"""Drain a method into its run: state, heartbeat, maps at the end, and one sentence when something goes wrong."""
+
+from collections.abc import Callable
+from typing import Any
+
+from vitviz.clustering.projection import project_rounds
+from vitviz.errors import Problem
+from vitviz.runs.folder import Run
+from vitviz.runs.records import Progress, Projection
+from vitviz.training.methods import config_of, count_records, find_method
+
+Report = Callable[[Progress, dict[str, Any]], None]
+
+
+def drive(run: Run, report: Report = lambda progress, record: None) -> None:
+    """Train ``run`` to its end, from wherever it stands; ``report`` is told of every record.
+
+    On any way out the state says what happened; a run that was stopped can be driven again.
+    Raises: what training raises; KeyboardInterrupt passes through after the state is ``cancelled``.
+    """
+    with run.owned():
+        config = config_of(run)
+        try:
+            run.set_status("running", progress=_progress(run, config, "starting"))
+            for record in find_method(run.description().method).train(config, run):
+                progress = _progress(run, config, f"round {record.get('round', record['index'])}")
+                run.set_status("running", progress=progress)
+                report(progress, record)
+            _make_maps(run, config)
+            done = _progress(run, config, "finished")
+            run.set_status("finished", progress=Progress(done=done.done, total=done.done, note="finished"))
+        except KeyboardInterrupt:
+            run.set_status("cancelled")
+            raise
+        except Problem as problem:
+            run.set_status("failed", error=str(problem))
+            raise
+        except BaseException as error:
+            run.set_status("failed", error=f"{type(error).__name__}: {error}")
+            raise
+
+
+def make_projection(run: Run, engine: str, *, seed: int) -> Projection:
+    """Compute the maps of all complete rounds of ``run`` and write them. Raises Problem when it has none."""
+    if run.num_rounds() == 0:
+        raise Problem(f"run '{run.name}' has no round yet", "", "train it first")
+    embeddings = [run.round(index).embeddings for index in range(run.num_rounds())]
+    points, engine, settings = project_rounds(embeddings, engine, seed=seed)
+    projection = Projection(points=points, engine=engine, seed=seed, settings=settings)
+    run.save_projection(projection)
+    return projection
+
+
+def _make_maps(run: Run, config: Any) -> None:
+    before = run.projection()
+    if config.projection == "none" or (before is not None and len(before.points) == run.num_rounds()):
+        return
+    run.set_status("running", progress=_progress(run, config, f"drawing maps of {run.num_rounds()} rounds"))
+    make_projection(run, config.projection, seed=config.seed)
+
+
+def _progress(run: Run, config: Any, note: str) -> Progress:
+    return Progress(done=len(run.metrics()), total=count_records(config), note=note)

@@ -1,0 +1,218 @@
+"""Improved deep embedded clustering (Guo et al. 2017): clusters sharpen themselves, and no label is ever used.
+
+An addition beside the deep clustering paper, whose method is supervised: what happens when the pull towards the centers
+has no labels to lean on. Equations of that paper: soft assignment q (1) :func:`soft_assignment`, target p (2)
+:func:`target_distribution`, L = L_reconstruction + gamma KL(p | q) (8) in :func:`idec_loss`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vitviz.clustering.algorithms import Clustering
+from vitviz.clustering.kmeans import assign, kmeans
+from vitviz.config import from_plain
+from vitviz.data.device import pick_device
+from vitviz.errors import Problem
+from vitviz.nn.autoencoder import AutoencoderOutput, MlpAutoencoder, init_autoencoder
+from vitviz.runs.folder import Run
+from vitviz.training.deep_clustering_config import ProjectionEngine
+from vitviz.training.loop import EpochPlan, embed_images, load_state_tensors, make_optimizer, state_tensors, train_epoch
+from vitviz.training.rounds import RoundInputs, save_and_score
+from vitviz.training.setup import load_images
+from vitviz.training.stopping import warnings
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdecConfig:
+    """Settings of the unsupervised demonstration. Raises: Problem for values outside their range."""
+
+    dataset: str = "digits"
+    img_size: int | None = None
+    limit: int | None = None
+    held_out_fraction: float = 0.5
+    seed: int = 0
+    device: str = "auto"
+    input_size: int = 8
+    embed_dim: int = 10
+    hidden: tuple[int, ...] = (256, 256)
+    epochs: int = 60
+    batch_size: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    max_rounds: int = 30
+    epochs_per_round: int = 1
+    round_lr: float = 5e-4
+    cluster_weight: float = 0.1
+    num_clusters: int = 10
+    num_restarts: int = 10
+    projection: ProjectionEngine = "auto"
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "epochs_per_round", "num_clusters", "embed_dim", "input_size"):
+            if getattr(self, name) < 1:
+                raise Problem(f"{name}={getattr(self, name)} must be at least 1")
+
+
+def train_idec(config: IdecConfig, run: Run) -> Iterator[dict[str, Any]]:
+    """Pretrain on reconstruction, place centers by k-means, then sharpen: one round is one update of the target.
+
+    All images are seen, labels never; ``train`` and ``held_out`` scores say only on which images they were counted.
+    """
+    images = load_images(run)
+    model = _Sharpened(config).to(pick_device(config.device))
+    optimizer = make_optimizer(model, lr=config.lr, weight_decay=config.weight_decay)
+    first_round, first_epoch = _resume(run, model, optimizer)
+    for index in range(first_round, config.max_rounds + 1):
+        if index > 0 and first_epoch == 0:
+            optimizer = make_optimizer(model, lr=config.round_lr, weight_decay=config.weight_decay)
+        target = _targets(model, images) if index > 0 else None
+        for epoch in range(first_epoch, config.epochs if index == 0 else config.epochs_per_round):
+            parts = train_epoch(
+                model, optimizer, images, _loss_function(config, target), _plan(config, images, index, epoch)
+            )
+            record = {"kind": "epoch", "index": 1000 * index + epoch, "round": index, "epoch": epoch, **parts}
+            run.append_metrics(record)
+            if index == 0:
+                _save_resume_point(run, model, optimizer, 0, epoch + 1)
+            yield record
+        yield _finish_round(run, index, model, optimizer, images, config)
+        first_epoch = 0
+    run.save_weights(_parameters(model))
+
+
+def build_autoencoder(config: IdecConfig) -> MlpAutoencoder:
+    """The network of ``config`` with weights drawn from its seed."""
+    model = MlpAutoencoder(input_size=config.input_size, embed_dim=config.embed_dim, hidden=config.hidden)
+    return init_autoencoder(model, torch.Generator().manual_seed(config.seed))
+
+
+def soft_assignment(embeddings: Tensor, centers: Tensor) -> Tensor:
+    """q (N, K), rows sum to 1: Student's t with one degree of freedom around every center."""
+    kernel = 1 / (1 + torch.cdist(embeddings, centers).square())
+    return kernel / kernel.sum(dim=1, keepdim=True)
+
+
+def target_distribution(q: Tensor) -> Tensor:
+    """p (N, K), rows sum to 1: q squared, divided by the clusters' soft sizes; sure assignments weigh more."""
+    weight = q.square() / q.sum(dim=0)
+    return weight / weight.sum(dim=1, keepdim=True)
+
+
+def idec_loss(
+    output: AutoencoderOutput, centers: Tensor, target: Tensor | None, cluster_weight: float
+) -> dict[str, Tensor]:
+    """Reconstruction error, plus gamma times KL(p | q) once there is a ``target`` (B, K)."""
+    reconstruction = F.mse_loss(output.restored, output.target)
+    if target is None:
+        return {"loss": reconstruction, "reconstruction_loss": reconstruction}
+    q = soft_assignment(output.embedding, centers)
+    divergence = (target * (target / q.clamp(min=1e-12)).clamp(min=1e-12).log()).sum(dim=1).mean()
+    loss = reconstruction + cluster_weight * divergence
+    return {"loss": loss, "reconstruction_loss": reconstruction, "cluster_loss": divergence}
+
+
+class _Sharpened(nn.Module):
+    """The autoencoder and the centers it is trained together with."""
+
+    def __init__(self, config: IdecConfig):
+        super().__init__()
+        self.autoencoder = build_autoencoder(config)
+        self.centers = nn.Parameter(torch.zeros(config.num_clusters, config.embed_dim))
+
+    def forward(self, images: Tensor) -> AutoencoderOutput:
+        return self.autoencoder(images)
+
+
+def _loss_function(config: IdecConfig, target: Tensor | None):
+    def loss(model: _Sharpened, pixels: Tensor, rows: np.ndarray) -> dict[str, Tensor]:
+        own = None if target is None else target[torch.from_numpy(rows).to(target.device)]
+        parts = idec_loss(model(pixels), model.centers, own, config.cluster_weight)
+        # the centers take part in every step, so that the optimiser's state has one shape from the start
+        return {**parts, "loss": parts["loss"] + 0 * model.centers.sum()}
+
+    return loss
+
+
+def _plan(config: IdecConfig, images: np.ndarray, index: int, epoch: int) -> EpochPlan:
+    lr = config.lr if index == 0 else config.round_lr
+    return EpochPlan(
+        rows=np.arange(len(images)),
+        batch_size=config.batch_size,
+        lr=lambda share: lr,
+        seed=config.seed,
+        epoch=1000 * index + epoch,
+    )
+
+
+def _finish_round(
+    run: Run, index: int, model: _Sharpened, optimizer: torch.optim.Optimizer, images: np.ndarray, config: IdecConfig
+) -> dict[str, Any]:
+    embeddings, _ = embed_images(model, images, np.arange(len(images)))
+    if index == 0:
+        found = kmeans(
+            embeddings,
+            config.num_clusters,
+            generator=torch.Generator().manual_seed(config.seed),
+            num_restarts=config.num_restarts,
+        )
+        model.centers.data.copy_(found.centers)
+    centers = model.centers.detach()
+    labels, own, runner_up = (part.cpu().numpy() for part in assign(embeddings, centers))
+    inputs = RoundInputs(
+        embeddings=embeddings,
+        clustering=Clustering(labels.astype(np.int32), centers.cpu().numpy().copy(), own, runner_up),
+        logits=None,
+        images=images,
+        samples=run.samples(),
+        fitted=np.ones(len(images), bool),
+        weights=_parameters(model),
+    )
+    record = save_and_score(run, index, inputs, seed=config.seed + index)
+    q = soft_assignment(embeddings, centers)
+    with torch.no_grad():
+        divergence = F.kl_div(q.log(), target_distribution(q), reduction="batchmean").item()
+    last = [entry for entry in run.metrics() if entry["kind"] == "epoch"][-1]
+    record |= {"loss": last["reconstruction_loss"] + config.cluster_weight * divergence, "cluster_loss": divergence}
+    record |= {name: last[name] for name in ("reconstruction_loss", "seconds", "images_per_second")}
+    record |= {"warnings": warnings([*run.round_metrics(), record]), "stop": None}
+    run.append_metrics(record)
+    _save_resume_point(run, model, optimizer, index + 1, 0)
+    return record
+
+
+def _targets(model: _Sharpened, images: np.ndarray) -> Tensor:
+    embeddings, _ = embed_images(model, images, np.arange(len(images)))
+    return target_distribution(soft_assignment(embeddings, model.centers.detach()))
+
+
+def _resume(run: Run, model: _Sharpened, optimizer: torch.optim.Optimizer) -> tuple[int, int]:
+    point = run.resume_point()
+    if point is None:
+        run.rewind(num_records=0, num_rounds=0)
+        return 0, 0
+    tensors, place = point
+    load_state_tensors(tensors, model, optimizer)
+    run.rewind(num_records=place["num_records"], num_rounds=place["num_rounds"])
+    return place["round"], place["epoch"]
+
+
+def _save_resume_point(run: Run, model: _Sharpened, optimizer: torch.optim.Optimizer, index: int, epoch: int) -> None:
+    place = {"round": index, "epoch": epoch, "num_rounds": run.num_rounds()}
+    run.save_resume_point(state_tensors(model, optimizer), place)
+
+
+def _parameters(model: _Sharpened) -> dict[str, np.ndarray]:
+    return {name.removeprefix("model."): value for name, value in state_tensors(model.autoencoder).items()}
+
+
+def embed_with(run: Run, round_index: int, images: np.ndarray) -> np.ndarray:
+    """Embeddings (N, D) float32 of ``images`` (N, H, W, 3) uint8 by the network of ``run`` after a round."""
+    model = build_autoencoder(from_plain(IdecConfig, run.description().settings))
+    model.load_state_dict({name: torch.tensor(value) for name, value in run.weights(round_index).items()})
+    return embed_images(model, images, np.arange(len(images)))[0].numpy()

@@ -1,0 +1,54 @@
+"""The registry: one line a method. A method is settings, a generator of records, and a way to embed an image with its runs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vitviz.config import from_plain, unknown_name
+from vitviz.runs.folder import Run
+from vitviz.training import deep_clustering, idec
+from vitviz.training.deep_clustering_config import DeepClusteringConfig, control_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """config: its settings class; train: ``(config, run) -> records``; embed: ``(run, round, images) -> (N, D)``.
+
+    control: the settings that make the run to compare with, or None.
+    """
+
+    config: type
+    train: Callable[[Any, Run], Iterator[dict[str, Any]]]
+    embed: Callable[[Run, int, np.ndarray], np.ndarray]
+    control: Callable[[Any], dict[str, Any] | None] = lambda config: None
+
+
+METHODS: dict[str, Method] = {
+    "deep_clustering": Method(
+        config=DeepClusteringConfig,
+        train=deep_clustering.train_deep_clustering,
+        embed=deep_clustering.embed_with,
+        control=control_of,
+    ),
+    "idec": Method(config=idec.IdecConfig, train=idec.train_idec, embed=idec.embed_with),
+}
+
+
+def find_method(name: str) -> Method:
+    """The method of that noun. Raises Problem naming the nearest known one."""
+    if name not in METHODS:
+        raise unknown_name("method", name, list(METHODS))
+    return METHODS[name]
+
+
+def config_of(run: Run) -> Any:
+    """The settings a run was made with, as its method's config."""
+    about = run.description()
+    return from_plain(find_method(about.method).config, about.settings)
+
+
+def count_records(config: Any) -> int:
+    """How many records a run of ``config`` yields at the most (it may stop earlier)."""
+    return config.epochs + getattr(config, "extra_epochs", 0) + 1 + config.max_rounds * (config.epochs_per_round + 1)

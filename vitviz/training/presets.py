@@ -1,0 +1,112 @@
+"""Named settings that a command line, a page and the documents mean the same thing by. No torch in here.
+
+A preset's ``reaches`` says what it is expected to reach and where that was measured (``docs/results.md``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vitviz.config import unknown_name
+from vitviz.errors import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Settings for one method. ``paper`` is the noun it is listed under, ``method`` the one that runs it."""
+
+    method: str
+    title: str
+    why: str
+    paper: str = "deep_clustering"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    minutes: float = 1.0
+
+
+_CIFAR = {"dataset": "cifar10", "stem": "conv", "augment": "shift_flip", "batch_size": 128, "warmup_epochs": 1.0}
+
+PRESETS: dict[str, Preset] = {
+    "digits": Preset(
+        method="deep_clustering",
+        title="Digits, step by step",
+        why="Six rounds on 1,797 handwritten digits: clusters tighten while the labels hold them in place.",
+        settings={"max_rounds": 6, "stop_rule": "max_rounds"},
+        minutes=2,
+    ),
+    "digits-half-trained": Preset(
+        method="deep_clustering",
+        title="Digits, started too early",
+        why="Phase 2 begins with a half-trained network and a strong pull (alpha = 1): wrong clusters freeze.",
+        settings={
+            "epochs": 12,
+            "lr": 1e-3,
+            "gate": False,
+            "cluster_weight": 1.0,
+            "round_lr": 2e-3,
+            "epochs_per_round": 2,
+            "max_rounds": 6,
+            "stop_rule": "max_rounds",
+        },
+        minutes=1,
+    ),
+    "digits-unsupervised": Preset(
+        method="idec",
+        title="Digits without labels",
+        why="IDEC on a small autoencoder: 30 updates sharpen the clusters, and no label is ever used.",
+        minutes=2,
+    ),
+    "digits-pseudo-labels": Preset(
+        method="deep_clustering",
+        title="Digits on pseudo-labels",
+        why="A ViT trained on k-means ids instead of labels falls below plain k-means: the lesson why labels matter.",
+        settings={"targets": "pseudo_labels", "max_rounds": 6, "stop_rule": "max_rounds"},
+        minutes=2,
+    ),
+    "cifar10-mini": Preset(
+        method="deep_clustering",
+        title="CIFAR-10, 6,000 images",
+        why="The paper's data set at the size of a laptop: 5,000 images to train on, 1,000 held out.",
+        settings={
+            **_CIFAR,
+            "limit": 7_000,
+            "embed_dim": 192,
+            "depth": 6,
+            "num_heads": 6,
+            "mlp_ratio": 2.0,
+            "epochs": 10,
+            "extra_epochs": 0,
+            "max_rounds": 3,
+            "epochs_per_round": 2,
+        },
+        minutes=15,
+    ),
+    "cifar10": Preset(
+        method="deep_clustering",
+        title="CIFAR-10",
+        why="All 50,000 images and 10,000 held out; meant for a GPU.",
+        settings={
+            **_CIFAR,
+            "patch_size": 4,
+            "embed_dim": 256,
+            "depth": 8,
+            "num_heads": 8,
+            "mlp_ratio": 3.0,
+            "drop_path_rate": 0.1,
+            "batch_size": 256,
+            "epochs": 100,
+            "warmup_epochs": 5.0,
+            "epochs_per_round": 3,
+        },
+        minutes=45,
+    ),
+}
+
+
+def find_preset(name: str, method: str | None = None) -> Preset:
+    """The preset of that name. Raises Problem when there is none, or when it is neither of ``method`` nor listed under it."""
+    if name not in PRESETS:
+        raise unknown_name("preset", name, list(PRESETS))
+    preset = PRESETS[name]
+    if method not in (None, preset.method, preset.paper):
+        raise Problem(f"preset '{name}' is one of {preset.method}, not of {method}")
+    return preset

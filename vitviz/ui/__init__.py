@@ -1,0 +1,1 @@
+"""The only package that imports streamlit: pickers, cached loaders, error boxes, own components."""

@@ -1,0 +1,102 @@
+// What a point's colour says: a scheme gives each point a code, each code a colour, and the entries of the legend.
+
+const MARGIN_BINS = 5;
+const ALPHA = 0.82;
+const DIMMED_ALPHA = 0.15;
+
+/** The scheme of that name at a round -> {codes, colors, entries: [{label, color, count}], entryOf: code -> entry}. */
+function colorScheme(name, map, round, options) {
+  const scheme = SCHEMES[name](map, round, options);
+  scheme.entryOf ??= scheme.colors.map((color, code) => code);
+  const counts = new Uint32Array(scheme.entries.length);
+  for (let i = 0; i < map.numPoints; i += 1) if (options.visible[i]) counts[scheme.entryOf[scheme.codes[i]]] += 1;
+  scheme.entries.forEach((entry, index) => { entry.count = counts[index]; });
+  return scheme;
+}
+
+/** The names of the schemes that this data can fill. */
+function availableSchemes(map, data) {
+  const hasClasses = map.numClasses > 0;
+  return Object.keys(SCHEMES).filter((name) => {
+    if (name === "class") return hasClasses;
+    if (name === "right") return hasClasses && data.cluster_classes.length > 0;
+    if (name === "moved") return map.numRounds > 1;
+    return name !== "margin" || Boolean(data.margin_url);
+  });
+}
+
+const SCHEMES = {
+  cluster(map, round, { data, labels }) {
+    const colors = Array.from({ length: map.numClusters }, (_, k) => data.palette[k % data.palette.length]);
+    const entries = colors.map((color, k) => ({ color, label: fill(labels.cluster_item, { cluster: k }) }));
+    return { codes: roundOf(map, map.clusters, round), colors, entries };
+  },
+
+  class(map, round, { data, labels }) {
+    const names = Array.from({ length: map.numClasses }, (_, k) => data.class_names[k] ?? String(k));
+    const colors = names.map((_, k) => data.class_palette[k % data.class_palette.length]);
+    const entries = names.map((label, k) => ({ label, color: colors[k] }));
+    if (map.classes.includes(-1)) entries.push({ label: labels.unlabelled, color: data.colors.unknown });
+    colors.push(data.colors.unknown);
+    return { codes: map.classes.map((id) => (id < 0 ? map.numClasses : id)), colors, entries };
+  },
+
+  right(map, round, { data, labels }) {
+    const clusters = roundOf(map, map.clusters, round);
+    const classOf = data.cluster_classes[Math.min(round, data.cluster_classes.length - 1)];
+    const codes = map.classes.map((id, i) => (id < 0 ? 2 : Number(classOf[clusters[i]] !== id)));
+    const names = codes.includes(2) ? ["right", "wrong", "unknown"] : ["right", "wrong"];
+    return { codes, ...namedEntries(names, data.colors, { ...labels, unknown: labels.unlabelled }) };
+  },
+
+  moved(map, round, { data, labels }) {
+    const [now, before] = [round, Math.max(0, round - 1)].map((r) => roundOf(map, map.clusters, r));
+    return { codes: now.map((id, i) => Number(id !== before[i])), ...namedEntries(["stayed", "moved"], data.colors, labels) };
+  },
+
+  margin(map, round, { data, margins }) {
+    const colors = Array.from({ length: 256 }, (_, level) => blend(data.colors.sequential, level / 255));
+    const entries = Array.from({ length: MARGIN_BINS }, (_, bin) => ({
+      label: `${(bin / MARGIN_BINS).toFixed(1)} – ${((bin + 1) / MARGIN_BINS).toFixed(1)}`,
+      color: colors[Math.round(((bin + 0.5) / MARGIN_BINS) * 255)],
+    }));
+    const codes = margins ? roundOf(map, margins, round) : new Uint8Array(map.numPoints);
+    return { codes, colors, entries, entryOf: colors.map((_, level) => Math.min(MARGIN_BINS - 1, Math.floor((level * MARGIN_BINS) / 255))) };
+  },
+};
+
+function namedEntries(names, colors, labels) {
+  return { colors: names.map((name) => colors[name]), entries: names.map((name) => ({ label: labels[name], color: colors[name] })) };
+}
+
+function roundOf(map, values, round) {
+  return values.subarray(round * map.numPoints, (round + 1) * map.numPoints);
+}
+
+/** Colours of points as RGBA bytes, and their order: hidden ones left out, dimmed ones before the others. */
+function pointLook(scheme, map, { visible, isolated, selected }) {
+  const rgb = scheme.colors.map(parseColor);
+  const colors = new Uint8Array(4 * map.numPoints);
+  const [dimmed, plain] = [[], []];
+  for (let i = 0; i < map.numPoints; i += 1) {
+    const code = scheme.codes[i];
+    const stands = (!isolated.size || isolated.has(scheme.entryOf[code])) && (!selected || selected[i] === 1);
+    colors.set(rgb[code], 4 * i);
+    colors[4 * i + 3] = 255 * (stands ? ALPHA : DIMMED_ALPHA);
+    if (visible[i]) (stands ? plain : dimmed).push(i);
+  }
+  return { colors, order: Uint32Array.from(dimmed.concat(plain)), numDimmed: dimmed.length };
+}
+
+function parseColor(text) {
+  return [1, 3, 5].map((start) => parseInt(text.slice(start, start + 2), 16));
+}
+
+/** The colour at `share` (0..1) along evenly spaced colours. */
+function blend(colors, share) {
+  const place = share * (colors.length - 1);
+  const first = Math.min(colors.length - 2, Math.floor(place));
+  const [from, to] = [parseColor(colors[first]), parseColor(colors[first + 1])];
+  const mixed = from.map((value, k) => Math.round(value + (to[k] - value) * (place - first)));
+  return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+}

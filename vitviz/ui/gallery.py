@@ -1,0 +1,117 @@
+"""Runs as cards and as a table, and the sentences around them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from vitviz.errors import Problem
+from vitviz.runs.folder import Run
+from vitviz.training.presets import PRESETS
+from vitviz.ui.labels import safe_label
+from vitviz.ui.navigation import METHOD_PAGES, page
+
+_FIRST = ("digits", "digits-half-trained", "digits-unsupervised")
+_PAPERS = (
+    ("ViT deep clustering", "k-means and retraining in turns; maps, curves, movers", "deep_clustering"),
+    ("Super-token convolutional embedding", "pixels grouped into tokens before the transformer", None),
+    ("Deep subspace clustering with channel attention", "every image written as a mix of others", None),
+    ("Clustering CoaT", "queries grouped inside the attention", None),
+)
+
+
+def begin_here(runs: Sequence[Run]) -> None:
+    """Up to three cards: the shipped lessons in their order, else the newest runs."""
+    chosen = sorted((run for run in runs if run.name in _FIRST), key=lambda run: _FIRST.index(run.name)) or list(
+        runs[:3]
+    )
+    if not chosen:
+        st.info(
+            "There is no run yet. The line below makes the first one in about two minutes.",
+            icon=":material/play_circle:",
+        )
+        return
+    for column, run in zip(st.columns(len(chosen)), chosen, strict=True):
+        with column, st.container(border=True, height="stretch"):
+            _card(run)
+
+
+def papers() -> None:
+    """The four papers, and which of them can be opened now."""
+    st.subheader("Four papers")
+    for column, (title, sentence, name) in zip(st.columns(4), _PAPERS, strict=True):
+        with column, st.container(border=True, height="stretch"):
+            st.markdown(f"**{title}**")
+            st.caption(sentence)
+            if name is None:
+                st.caption("Not built yet.")
+            else:
+                st.page_link(page(name), label="Open", icon=":material/arrow_forward:")
+
+
+def make_your_own() -> None:
+    """The lines that make and list runs."""
+    st.subheader("Make your own")
+    st.markdown("In a terminal beside the app; the run appears here as soon as its first round is finished.")
+    st.code(
+        "python -m vitviz train deep_clustering --preset digits --set seed=1 --run my-digits\n"
+        "python -m vitviz train deep_clustering --set dataset=path/to/folder --set num-clusters=5 --run my-photos\n"
+        "python -m vitviz runs",
+        language="bash",
+        wrap_lines=True,
+    )
+
+
+def table(runs: Sequence[Run]) -> None:
+    """One line a run, with its last scores; a damaged run says so in its line."""
+    if not runs:
+        st.info("There is no run yet.", icon=":material/folder_open:")
+        return
+    rows = [_row(run) for run in runs]
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config={
+            "open": st.column_config.LinkColumn("open", display_text="open"),
+            "NMI": st.column_config.NumberColumn("NMI, held out", format="%.3f"),
+            "ACC": st.column_config.NumberColumn("ACC, held out", format="%.3f"),
+            "W/T": st.column_config.NumberColumn(format="%.3f"),
+        },
+    )
+
+
+def _card(run: Run) -> None:
+    about, records = run.description(), run.round_metrics()
+    preset = PRESETS.get(about.preset)
+    st.markdown(f"**{safe_label(about.title or run.name)}**")
+    st.caption(preset.why if preset else safe_label(about.dataset_title))
+    if records and records[-1].get("held_out_nmi") is not None:
+        first, last = records[0]["held_out_nmi"], records[-1]["held_out_nmi"]
+        st.metric(f"Held-out NMI after {len(records) - 1} rounds", f"{last:.3f}", f"{last - first:+.3f} since round 0")
+    st.page_link(
+        page(METHOD_PAGES[about.method]),
+        label="Step through it",
+        icon=":material/arrow_forward:",
+        query_params={"run": run.name},
+    )
+
+
+def _row(run: Run) -> dict[str, Any]:
+    try:
+        about, records = run.description(), run.round_metrics()
+    except Problem as problem:
+        return {"run": run.name, "state": f"cannot be read: {problem.why}"}
+    last = records[-1] if records else {}
+    return {
+        "run": run.name,
+        "open": f"{METHOD_PAGES.get(about.method, '')}?run={run.name}",
+        "state": "shipped" if run.is_shipped() else run.status().state,
+        "method": about.method,
+        "images": about.dataset_title,
+        "seed": about.seed,
+        "rounds": len(records),
+        "NMI": last.get("held_out_nmi"),
+        "ACC": last.get("held_out_acc"),
+        "W/T": last.get("within_share"),
+        "made": about.created[:10],
+    }

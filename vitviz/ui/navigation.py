@@ -1,0 +1,33 @@
+"""The pages there are: their files, titles and addresses. Adding a page is one line here."""
+
+from pathlib import Path
+
+import streamlit as st
+
+_PAGES = Path(__file__).resolve().parents[2] / "pages"
+
+SECTIONS: dict[str, list[tuple[str, str, str]]] = {
+    "": [("home", "Home", "home")],
+    "Explore": [("deep_clustering", "Deep clustering", "scatter_plot")],
+    "Run": [("runs", "Runs", "folder_open")],
+}
+"""Section to (file name, title, Material icon)."""
+
+METHOD_PAGES = {"deep_clustering": "deep_clustering", "idec": "deep_clustering"}
+"""The page that shows the runs of a method."""
+
+
+def pages() -> dict[str, list]:
+    """Every section with its ``st.Page`` objects, for ``st.navigation``."""
+    return {section: [page(name) for name, _, _ in entries] for section, entries in SECTIONS.items()}
+
+
+def page(name: str):
+    """The ``st.Page`` of that file name: the same file, title and address wherever it is linked from."""
+    title, icon = next(
+        (title, icon) for entries in SECTIONS.values() for known, title, icon in entries if known == name
+    )
+    is_home = name == "home"
+    return st.Page(
+        _PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", url_path="" if is_home else name, default=is_home
+    )

@@ -1,0 +1,88 @@
+"""Controls that every page shares: which run, which round, which picture."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from vitviz.errors import Problem
+from vitviz.runs.folder import Run, list_runs
+from vitviz.ui.labels import safe_label
+
+
+@dataclass(frozen=True)
+class PickedImage:
+    """A picture somebody gave: pixels (H, W, 3) uint8, where it came from, what decoding did to it, and a content key."""
+
+    pixels: np.ndarray
+    name: str
+    notes: tuple[str, ...]
+    key: str
+
+
+def pick_run(methods: Collection[str], *, preset: str) -> Run | None:
+    """The run chosen in the sidebar among those of ``methods``, bound to ``?run=``; None when there is none.
+
+    ``preset`` names the one to begin with where it exists.
+    """
+    found = {run.name: run for run in list_runs() if _is_of(run, methods)}
+    if not found:
+        return None
+    names = list(found)
+    start = names.index(preset) if preset in names else 0
+    chosen = st.sidebar.selectbox(
+        "Run", names, index=start, key="run", bind="query-params", help="A run is one training, kept as a folder."
+    )
+    return found[chosen]
+
+
+def describe_run(run: Run) -> None:
+    """What the chosen run is, in the sidebar, small."""
+    about = run.description()
+    with st.sidebar:
+        st.caption(f"**{safe_label(about.title or run.name)}**")
+        st.caption(
+            f"{safe_label(about.dataset_title)}, {about.num_images:,} images, {about.img_size} px, {about.num_clusters} clusters, seed {about.seed}"
+        )
+        st.caption(
+            f"Made {about.created[:10]} on {safe_label(about.device)}"
+            + (", shipped with vitviz" if run.is_shipped() else "")
+        )
+        with st.expander("Settings and origin"):
+            st.json(about.settings, expanded=False)
+            st.code(about.command or "no command recorded", language="bash", wrap_lines=True)
+            for note in about.notes:
+                st.caption(safe_label(note, max_length=300))
+
+
+def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:
+    """An uploaded picture or one taken with the camera, decoded within bounds; None until there is one.
+
+    Raises: Problem in one sentence for anything that is not a picture.
+    """
+    from vitviz.data.images import decode_image
+
+    file = st.file_uploader(
+        "A picture", type=["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"], key=f"{key}_file"
+    )
+    if file is None:
+        return None
+    content = file.getvalue()
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    pixels, notes = _decode(digest, max_side, _content=content, _name=file.name, _decode_image=decode_image)
+    return PickedImage(pixels, file.name, notes, digest)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _decode(digest: str, max_side: int, _content: bytes, _name: str, _decode_image):
+    decoded = _decode_image(_content, name=_name, max_side=max_side)
+    return decoded.pixels, decoded.notes
+
+
+def _is_of(run: Run, methods: Collection[str]) -> bool:
+    try:
+        return run.description().method in methods
+    except Problem:
+        return False

@@ -1,0 +1,41 @@
+"""What a person sees when something goes wrong: one sentence; the rest is in the log under a number."""
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Iterator
+
+import streamlit as st
+
+from vitviz.errors import Problem
+from vitviz.ui.labels import safe_label
+
+_log = logging.getLogger("vitviz")
+
+
+@contextlib.contextmanager
+def shown_problems() -> Iterator[None]:
+    """Show a ``Problem`` raised inside as one sentence where it happened; the rest of the page goes on."""
+    try:
+        yield
+    except Problem as problem:
+        show_problem(problem)
+
+
+def show_problem(problem: Problem) -> None:
+    """One error box."""
+    st.error(safe_label(str(problem), max_length=400), icon=":material/error:")
+
+
+def report_error(error: Exception) -> bool:
+    """For ``st.App``: a Problem becomes its sentence, anything else a number that leads to its traceback in the log."""
+    if isinstance(error, Problem):
+        show_problem(error)
+        return True
+    incident = secrets.token_hex(3)
+    _log.error("incident %s", incident, exc_info=error)
+    st.error(
+        f"Something broke here (incident {incident}). The server's log says what; other pages go on.",
+        icon=":material/bug_report:",
+    )
+    return True

@@ -1,0 +1,167 @@
+"""Pictures and buffers of runs over plain HTTP, kept by the browser; the websocket carries only small state.
+
+``st.App("vitviz/ui/router.py", routes=routes())`` serves them; ``run_addresses(run)`` tells a component where they are.
+An address never becomes a path: the run is looked up by name among those there are.
+"""
+
+import gzip
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from vitviz.errors import Problem
+from vitviz.explain.round_map import pack_column, pack_round_map
+from vitviz.runs.folder import Run, find_run
+
+TILE_SIDE = 32  # thumbnails along a side of a tile
+THUMB_SIZE = 32  # pixels along a side of a thumbnail
+TILE_IMAGES = TILE_SIDE**2
+
+_BINARY = "application/octet-stream"
+_FOREVER = "private, max-age=31536000, immutable"
+_KEPT_BUFFERS = 8
+_KEPT_TILES = 128
+
+
+@dataclass(frozen=True)
+class RunAddresses:
+    """Where the browser finds a run's round map, its margins, and its thumbnails (``{tile}`` stands for a number)."""
+
+    map: str
+    margin: str
+    tile: str
+
+
+def run_addresses(run: Run) -> RunAddresses:
+    """The addresses of ``run`` as it is now; they change when rounds are added, so that caches may keep them for good."""
+    start, version = f"{_prefix()}/runs/{run.name}", run.version()
+    return RunAddresses(
+        map=f"{start}/map.bin?v={version}",
+        margin=f"{start}/margin.bin?v={version}",
+        tile=f"{start}/tile-{{tile}}.webp?v={version}",
+    )
+
+
+def routes(
+    *, find: Callable[[str], Run] = find_run, open_images: Callable[[str, int], np.ndarray] | None = None
+) -> list[Route]:
+    """The routes for ``st.App``. ``find`` and ``open_images`` (data set, img_size -> (N, H, W, 3) uint8) serve the tests."""
+    open_once = lru_cache(2)(open_images or _open_images)
+    # By name and version, not by run: every request finds its run anew.
+    kept_map = lru_cache(_KEPT_BUFFERS)(lambda name, version: _pack_map(find(name)))
+    kept_margin = lru_cache(_KEPT_BUFFERS)(lambda name, version: _pack_margin(find(name)))
+    kept_tile = lru_cache(_KEPT_TILES)(lambda name, version, tile: draw_tile(find(name), open_once, tile))
+
+    def serve_map(request: Request) -> Response:
+        return _respond(request, find, kept_map)
+
+    def serve_margin(request: Request) -> Response:
+        return _respond(request, find, kept_margin)
+
+    def serve_tile(request: Request) -> Response:
+        return _respond(request, find, kept_tile, request.path_params["tile"])
+
+    start = f"{_prefix()}/runs/{{run}}"
+    return [
+        Route(f"{start}/map.bin", serve_map, methods=["GET"]),
+        Route(f"{start}/margin.bin", serve_margin, methods=["GET"]),
+        Route(f"{start}/tile-{{tile:int}}.webp", serve_tile, methods=["GET"]),
+    ]
+
+
+def map_points(run: Run) -> np.ndarray:
+    """The projected points of the complete rounds (R, N, 2) float32. Raises Problem when the run has no map yet."""
+    projection = run.projection()
+    if projection is None:
+        raise Problem(f"run '{run.name}' has no map yet", "", "it is made at the end of the run")
+    return projection.points[: run.num_rounds()]
+
+
+def map_clusters(run: Run, num_rounds: int) -> np.ndarray:
+    """Matched cluster ids of the first rounds -> (num_rounds, N) int32."""
+    return np.stack([np.asarray(run.round(index).matched_labels) for index in range(num_rounds)])
+
+
+def margins(run: Run, num_rounds: int) -> np.ndarray:
+    """How clearly each image belongs to its cluster -> (num_rounds, N) float32 in 0..1.
+
+    (runner-up distance - own distance) / runner-up distance; 0 halfway between two centers, 1 on the own center.
+    """
+    rounds = [run.round(index) for index in range(num_rounds)]
+    own = np.stack([np.asarray(one.distances, np.float32) for one in rounds])
+    other = np.stack([np.asarray(one.runner_up_distances, np.float32) for one in rounds])
+    return np.clip((other - own) / np.maximum(other, 1e-12), 0, 1)
+
+
+def draw_tile(run: Run, open_images: Callable[[str, int], np.ndarray], tile: int) -> bytes:
+    """Thumbnails of the samples ``tile * 1024`` and on, row by row, as one WebP of 1,024 x 1,024 pixels.
+
+    Raises Problem when there are no such samples or the data set is not on this machine.
+    """
+    indices = run.samples().indices[tile * TILE_IMAGES : (tile + 1) * TILE_IMAGES]
+    if not len(indices):
+        raise Problem(f"run '{run.name}' has no tile {tile}")
+    description = run.description()
+    images = open_images(description.dataset, description.img_size)[indices]
+    sheet = Image.new("RGB", (TILE_SIDE * THUMB_SIZE,) * 2)
+    for place, image in enumerate(images):
+        thumb = Image.fromarray(np.asarray(image)).resize((THUMB_SIZE, THUMB_SIZE), Image.Resampling.BOX)
+        sheet.paste(thumb, (place % TILE_SIDE * THUMB_SIZE, place // TILE_SIDE * THUMB_SIZE))
+    file = io.BytesIO()
+    sheet.save(file, "WEBP", quality=88, method=2)
+    return file.getvalue()
+
+
+def _prefix() -> str:
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}/vitviz" if base else "/vitviz"
+
+
+def _pack_map(run: Run) -> bytes:
+    points = map_points(run)
+    samples = run.samples()
+    clusters = map_clusters(run, len(points))
+    return pack_round_map(points, clusters, samples.classes, samples.held_out, samples.indices)
+
+
+def _pack_margin(run: Run) -> bytes:
+    return pack_column(margins(run, len(map_points(run))))
+
+
+def _open_images(dataset: str, img_size: int) -> np.ndarray:
+    from vitviz.data.sets import open_image_set
+
+    return open_image_set(dataset, img_size=img_size).images
+
+
+def _respond(request: Request, find: Callable[[str], Run], make: Callable[..., bytes], *which: int) -> Response:
+    """``make(name, version, *which)`` for the run named in the address; 404 when there is none, 304 when known."""
+    try:
+        run = find(request.path_params["run"])
+        version = run.version()
+        tag = f'"{version}"'
+        headers = {"ETag": tag, "Cache-Control": _FOREVER if request.query_params.get("v") == version else "no-cache"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        content = make(run.name, version, *which)
+    except Problem as problem:
+        return Response(str(problem), status_code=404, media_type="text/plain", headers={"Cache-Control": "no-store"})
+    if which:
+        return Response(content, media_type="image/webp", headers=headers)
+    return _inflatable(request, content, headers)
+
+
+def _inflatable(request: Request, packed: bytes, headers: dict[str, str]) -> Response:
+    """Gzipped content as it is for a client that inflates it, which all browsers do, and inflated for any other."""
+    headers = headers | {"Vary": "Accept-Encoding"}
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(gzip.decompress(packed), media_type=_BINARY, headers=headers)
+    return Response(packed, media_type=_BINARY, headers=headers | {"Content-Encoding": "gzip"})

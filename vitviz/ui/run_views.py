@@ -1,0 +1,337 @@
+"""Pieces of a page that show a run: headline, round map with its grid, charts, grids, a placed picture."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import streamlit as st
+
+from vitviz.errors import Problem
+from vitviz.explain import deep_clustering as explain
+from vitviz.explain.placement import Placement
+from vitviz.explain.round_map import map_coordinates, points_inside, polygon_from_text, polygon_to_text
+from vitviz.explain.sheets import contact_sheet
+from vitviz.figures import deep_clustering as figures
+from vitviz.figures.theme import cluster_colors
+from vitviz.runs.folder import Run
+from vitviz.ui.components.image_grid import MAX_ITEMS, image_grid
+from vitviz.ui.components.round_map import COLOR_BY, round_map
+from vitviz.ui.labels import safe_label
+from vitviz.ui.pickers import PickedImage
+from vitviz.ui.routes import run_addresses
+
+
+def no_run_yet(method: str, preset: str) -> None:
+    """The empty state: what would be here, and the one line that makes it."""
+    st.info(
+        "There is no run to show yet. A run is one training, kept as a folder; this makes one:",
+        icon=":material/play_circle:",
+    )
+    st.code(f"python -m vitviz train {method} --preset {preset}", language="bash")
+
+
+def live_status(run: Run) -> None:
+    """One line while a run is being written, refreshed every two seconds; nothing for a finished one."""
+    state = run.status().state
+    if run.is_shipped() or state == "finished":
+        return
+
+    @st.fragment(run_every=2 if state in ("running", "queued") else None)
+    def tick() -> None:
+        status = run.status()
+        progress = status.progress
+        if status.state in ("running", "queued"):
+            share = min(progress.done / progress.total, 1.0) if progress.total else 0.0
+            st.progress(share, f"{status.state}: {progress.note}, {progress.done} of at most {progress.total} records")
+        elif status.state in ("interrupted", "cancelled"):
+            st.warning(
+                f"This run was {status.state}. `python -m vitviz train {run.description().method} --run {run.name} --resume` goes on."
+            )
+        elif status.state == "failed":
+            st.error(safe_label(f"This run failed: {status.error}", max_length=400))
+        if run.version() != shown:
+            st.rerun()
+
+    shown = run.version()
+    tick()
+
+
+def headline(run: Run, control: Run | None) -> None:
+    """Four numbers of the last round with their change since round 0, and the warnings of the run."""
+    records = run.round_metrics()
+    first, last = records[0], records[-1]
+    beside = control.round_metrics()[-1] if control is not None and control.num_rounds() else {}
+    cells = (
+        ("Held-out NMI", "held_out_nmi", "normal"),
+        ("Held-out ACC", "held_out_acc", "normal"),
+        ("Within-cluster share W/T", "within_share", "inverse"),
+    )
+    for column, (title, key, color) in zip(st.columns(4), (*cells, ("Held-out NMI, α = 0", None, "off")), strict=True):
+        with column:
+            if key is None:
+                value = beside.get("held_out_nmi")
+                st.metric(
+                    title,
+                    "no control" if value is None else f"{value:.3f}",
+                    border=True,
+                    help="The control: same seed and epochs, no pull.",
+                )
+            else:
+                _metric(title, first.get(key), last.get(key), color)
+    warnings = [f"round {record['index']}: {text}" for record in records for text in record.get("warnings", ())]
+    if warnings:
+        with st.expander(
+            f"**{len(warnings)} warning{'s' if len(warnings) > 1 else ''}**: clustering may be freezing mistakes",
+            icon=":material/warning:",
+        ):
+            for text in warnings:
+                st.markdown(f"- {safe_label(text, max_length=200)}")
+
+
+@st.fragment
+def explorer(run: Run) -> None:
+    """The round map, the grid of what is selected on it, and the picked image through the rounds; linked by the address."""
+    projection = run.projection()
+    if projection is None:
+        raise Problem(
+            f"run '{run.name}' has no map yet",
+            "it is drawn when the run is finished",
+            f"python -m vitviz project {run.name}",
+        )
+    addresses, about = run_addresses(run), run.description()
+    standing = explain.classes_of_clusters(run)
+    last_round = len(projection.points) - 1
+    state = round_map(
+        key=f"map_{run.name}",
+        data_url=addresses.map,
+        margin_url=addresses.margin,
+        tile_url=addresses.tile,
+        class_names=about.class_names,
+        cluster_classes=standing.tolist(),
+        palette=cluster_colors(standing.shape[1]),
+        class_palette=cluster_colors(len(about.class_names)),
+        round=_asked_round(last_round),
+        color_by=_asked_color(),
+        selection=_asked_selection(last_round),
+        follow=run.name,
+    )
+    _remember_selection(state.selection)
+    if state.picked is not None:
+        show_image_through_rounds(run, state.picked)
+    if state.selection is None:
+        return
+    shown_round = min(int(state.selection["round"]), last_round)
+    places = coordinates(run.name, run.version(), _run=run)[shown_round]
+    samples = np.flatnonzero(points_inside(places, np.asarray(state.selection["polygon"])))
+    st.markdown(f"**{len(samples):,} images selected at round {shown_round}**")
+    picked = grid(run, shown_round, samples[:MAX_ITEMS], key="selected", total=len(samples))
+    if picked is not None:
+        show_image_through_rounds(run, picked)
+    st.download_button(
+        "Selection as CSV", _selection_csv(run, samples, shown_round), f"{run.name}-round-{shown_round}.csv", "text/csv"
+    )
+
+
+def show_image_through_rounds(run: Run, sample: int) -> None:
+    """One image: its cluster, distance and restored self in every round."""
+    about, samples, names = run.description(), run.samples(), cluster_names(run)
+    label = about.class_names[samples.classes[sample]] if samples.classes[sample] >= 0 else "unlabelled"
+    split = "held out" if samples.held_out[sample] else "training"
+    with st.container(border=True):
+        st.markdown(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image")
+        from vitviz.explain.restoration import restore_samples
+
+        columns = st.columns(min(run.num_rounds() + 1, 12))
+        with columns[0]:
+            try:
+                st.image(contact_sheet(shrink(images_of(run)[[sample]]), columns=1, cell=72), caption="original")
+            except Problem:
+                st.caption("the images of this data set are not on this machine")
+        for index, column in enumerate(columns[1:]):
+            with column:
+                if run.round(index).decoder is not None:
+                    st.image(contact_sheet(restore_samples(run, index, np.array([sample])), columns=1, cell=72))
+                st.caption(f"round {index}: {safe_label(names[run.round(index).matched_labels[sample]])}")
+
+
+def grid(
+    run: Run,
+    round_index: int,
+    samples: np.ndarray,
+    *,
+    key: str,
+    total: int | None = None,
+    notes: Sequence[str] = (),
+    thumb: int = 48,
+) -> int | None:
+    """Thumbnails of ``samples`` framed in their cluster's colour at a round; returns the one just clicked."""
+    about, known, names = run.description(), run.samples(), cluster_names(run)
+    labels, colors = run.round(round_index).matched_labels, cluster_colors(explain.count_clusters(run))
+    items = []
+    for place, sample in enumerate(samples):
+        label = about.class_names[known.classes[sample]] if known.classes[sample] >= 0 else "?"
+        note = notes[place] if notes else f"image {known.indices[sample]}, {names[labels[sample]]}"
+        items.append({"id": int(sample), "label": label, "color": colors[labels[sample]], "note": note})
+    return image_grid(key=f"{key}_{run.name}", tile_url=run_addresses(run).tile, items=items, total=total, thumb=thumb)
+
+
+def movers_table(run: Run, movers: explain.Movers, names: Sequence[str]) -> None:
+    """The movers as a table that sorts and can be taken away."""
+    about, samples = run.description(), run.samples()
+    with st.expander(f"Table of {len(movers.samples):,} images"):
+        st.dataframe(
+            {
+                "image": samples.indices[movers.samples],
+                "what": movers.kinds,
+                "class": [about.class_names[one] for one in movers.classes],
+                "from": [names[one] for one in movers.before],
+                "to": [names[one] for one in movers.after],
+                "distance / runner-up": np.round(movers.closeness, 3),
+            },
+            hide_index=True,
+        )
+
+
+def show_placement(run: Run, placement: Placement) -> None:
+    """A placed picture: cluster, neighbours and restored self in every round, and its way between the centers."""
+    names = cluster_names(run)
+    last = len(placement.clusters) - 1
+    st.markdown(
+        f"**{safe_label(names[placement.clusters[last]])}** after the last round" + _journey(placement.clusters, names)
+    )
+    chart(figures.distances_to_centers(placement.distances, names=names), key="distances")
+    st.caption("Distance to every center in the embedding of each round; the lowest line is the picture's cluster.")
+    if placement.restored is not None:
+        st.image(contact_sheet(placement.restored, columns=len(placement.restored), cell=72))
+        st.caption(
+            f"Restored from its embedding at rounds 0 to {last}. The decoder knows only what the training images look like."
+        )
+    st.markdown("**Nearest images of the run, last round**")
+    grid(run, last, placement.neighbors[last], key="neighbors")
+    if placement.points is not None:
+        st.caption(
+            f"On the map of round {last} it would stand at ({placement.points[last][0]:.2f}, {placement.points[last][1]:.2f}), placed by its five nearest images."
+        )
+
+
+def cluster_names(run: Run) -> list[str]:
+    """``cluster 3 (cat)``: the matched id and the class it stands for in the last round."""
+    about, standing = run.description(), explain.classes_of_clusters(run)[-1]
+    named = (
+        f" ({about.class_names[one]})" if one >= 0 and about.class_names[one] != str(index) else ""
+        for index, one in enumerate(standing)
+    )
+    return [f"cluster {index}{extra}" for index, extra in enumerate(named)]
+
+
+def pick_round(run: Run, title: str, *, key: str, default: int) -> int:
+    """A round of the run, bound to the address."""
+    last = run.num_rounds() - 1
+    if last == 0:
+        return 0
+    return st.slider(title, 0, last, value=min(default, last), key=key, bind="query-params")
+
+
+def chart(figure, *, key: str) -> None:
+    """A plotly figure in Streamlit's theme, with a picture to download and nothing that phones anywhere."""
+    config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": key}, "responsive": True}
+    st.plotly_chart(figure, key=f"chart_{key}", config=config)
+
+
+def images_of(run: Run) -> np.ndarray:
+    """The images (N, H, W, 3) uint8 of a run in its row order. Raises Problem when they are not on this machine."""
+    return _images(run.name, run.description().dataset_fingerprint, _run=run)
+
+
+def shrink(images: np.ndarray) -> np.ndarray:
+    """Images at no more than 64 pixels a side, by taking every n-th pixel."""
+    step = max(images.shape[1] // 64, 1)
+    return np.asarray(images)[:, ::step, ::step]
+
+
+def as_run_sees(run: Run, picked: PickedImage) -> np.ndarray:
+    """The picture cut to the run's square: (img_size, img_size, 3) uint8."""
+    from vitviz.data.images import fit_image
+
+    return fit_image(picked.pixels, run.description().img_size)
+
+
+def placed(place: Callable[[Run, np.ndarray], Placement], run: Run, pixels: np.ndarray, key: str) -> Placement:
+    """``place(run, pixels)``, kept by run, version and the picture's content."""
+    with st.spinner("Embedding the picture in every round …"):
+        return _placed(run.name, run.version(), key, _place=place, _run=run, _pixels=pixels)
+
+
+def classes_sentence(run: Run) -> str:
+    """The classes of a run, a few of them by name."""
+    names = [safe_label(name) for name in run.description().class_names]
+    return ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:12])} and {len(names) - 12} more"
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def coordinates(name: str, version: str, _run: Run) -> np.ndarray:
+    """Map coordinates (R, N, 2) in 0..1 of a run, shared and read-only."""
+    return map_coordinates(_run.projection().points)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _images(name: str, fingerprint: str, _run: Run) -> np.ndarray:
+    from vitviz.training.setup import load_images
+
+    return load_images(_run)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _placed(name: str, version: str, key: str, _place, _run: Run, _pixels: np.ndarray) -> Placement:
+    return _place(_run, _pixels)
+
+
+def _metric(title: str, first: float | None, last: float | None, color: str) -> None:
+    if last is None:
+        st.metric(title, "not defined", border=True, help="The data set has no labels, or only one class.")
+        return
+    change = None if first is None or first == last else f"{last - first:+.3f} since round 0"
+    st.metric(title, f"{last:.3f}", change, delta_color=color, border=True)
+
+
+def _journey(clusters: np.ndarray, names: Sequence[str]) -> str:
+    changes = np.flatnonzero(clusters[1:] != clusters[:-1]) + 1
+    if len(changes) == 0:
+        return ", in the same cluster from the first round on."
+    return "; it changed at round " + ", ".join(str(one) for one in changes) + "."
+
+
+def _selection_csv(run: Run, samples: np.ndarray, round_index: int) -> str:
+    about, known, labels = run.description(), run.samples(), run.round(round_index).matched_labels
+    lines = ["dataset_index,class,cluster,held_out"]
+    for sample in samples:
+        label = about.class_names[known.classes[sample]] if known.classes[sample] >= 0 else ""
+        quoted = '"' + label.replace('"', '""') + '"'
+        lines.append(f"{known.indices[sample]},{quoted},{labels[sample]},{bool(known.held_out[sample])}")
+    return "\n".join(lines) + "\n"
+
+
+def _asked_round(last_round: int) -> int:
+    text = st.query_params.get("round", "")
+    return min(int(text), last_round) if text.isdigit() and len(text) < 6 else 0
+
+
+def _asked_color() -> str:
+    color = st.query_params.get("color", "cluster")
+    return color if color in COLOR_BY else "cluster"
+
+
+def _asked_selection(last_round: int) -> dict | None:
+    round_text, _, polygon_text = st.query_params.get("selected", "").partition("_")
+    polygon = polygon_from_text(polygon_text)
+    if polygon is None or not round_text.isdigit():
+        return None
+    return {"polygon": np.asarray(polygon).tolist(), "round": min(int(round_text), last_round)}
+
+
+def _remember_selection(selection: dict | None) -> None:
+    text = f"{selection['round']}_{polygon_to_text(np.asarray(selection['polygon']))}" if selection else None
+    if text != st.query_params.get("selected"):
+        if text is None:
+            st.query_params.pop("selected", None)
+        else:
+            st.query_params["selected"] = text
