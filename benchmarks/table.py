@@ -3,6 +3,8 @@
 import argparse
 import dataclasses
 import json
+import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +51,19 @@ def main(measure: Callable[[bool], Sequence[Row]], description: str = "") -> Non
         print_table(rows)
 
 
+def interleaved(ours: Callable[[], object], rival: Callable[[], object], *, pairs: int) -> tuple[float, float]:
+    """Median wall seconds of ``ours`` and ``rival``, called in turn ``pairs`` times after one warm-up of each."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for turn in range(pairs + 1):
+        for times, work in zip(seconds, (ours, rival), strict=True):
+            start = time.perf_counter()
+            work()
+            if turn > 0:
+                times.append(time.perf_counter() - start)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     rival_value = "" if row.rival_value is None else f"{row.rival_value:,.3g} {row.unit}"
-    ratio = "" if row.ratio is None else f"{row.ratio:,.1f}x"
+    ratio = "" if row.ratio is None else f"{row.ratio:,.{2 if row.ratio < 10 else 1}f}x"
     return row.figure, f"{row.value:,.3g} {row.unit}", row.rival, rival_value, ratio

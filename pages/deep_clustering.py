@@ -9,7 +9,7 @@ from vitviz.explain.restoration import nearest_training_images, restore_samples
 from vitviz.explain.sheets import contact_sheet
 from vitviz.figures import deep_clustering as figures
 from vitviz.runs.folder import Run, list_runs
-from vitviz.ui import run_views, words
+from vitviz.ui import explorer, run_views, words
 from vitviz.ui.pickers import describe_run, pick_image, pick_run
 from vitviz.ui.problems import shown_problems
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def show_map(run: Run, control: Run | None) -> None:
-    run_views.explorer(run)
+    explorer.show(run)
     st.caption(words.map_caption(run))
 
 
@@ -109,11 +109,11 @@ def show_clusters(run: Run, control: Run | None) -> None:
         )
         shown_round = run_views.pick_round(run, "Round", key="confusion_round", default=run.num_rounds() - 1)
         counts = explain.confusion(run, shown_round, part)
-        figure = figures.confusion(counts, class_names=run.description().class_names, cluster_names=names)
-        run_views.chart(figure, key="confusion")
-        st.caption(
-            f"Rows are classes, columns matched clusters, at round {shown_round}, {part} images. A clean run has one bright cell a row."
+        figure = figures.confusion(
+            counts, class_names=run.description().class_names, cluster_names=run_views.short_names(names)
         )
+        run_views.chart(figure, key="confusion")
+        st.caption(words.confusion_caption(shown_round, part))
     show_cluster_change(run, names)
 
 
@@ -156,7 +156,7 @@ def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> Non
         }
         for title, images in rows.items():
             st.caption(title)
-            st.image(contact_sheet(run_views.shrink(images), columns=16, cell=56))
+            st.image(contact_sheet(run_views.shrink(images), columns=16, cell=64))
 
 
 def show_movers(run: Run, control: Run | None) -> None:
@@ -196,9 +196,7 @@ def show_upload(run: Run, control: Run | None) -> None:
         picked = pick_image("placed")
         size = run.description().img_size
         if picked is None:
-            st.caption(
-                f"Give a picture of what this run knows ({run_views.classes_sentence(run)}). It is cut to a square and shrunk to {size} px."
-            )
+            st.caption(words.upload_hint(run_views.classes_sentence(run), size))
             return
         pixels = run_views.as_run_sees(run, picked)
         st.image(

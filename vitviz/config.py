@@ -6,6 +6,7 @@ of those, an optional of those, or a tuple of those. Rules between fields stand 
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -81,9 +82,10 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
         (inner,) = (arg for arg in args if arg is not type(None))
         return _convert(name, value, inner)
     if origin is Literal:
-        if value not in args:
-            raise Problem(f"{name}={value} is not a choice", f"choose one of {', '.join(map(str, args))}")
-        return value
+        for choice in args:
+            if (type(value) is type(choice) and value == choice) or value == str(choice):
+                return choice
+        raise Problem(f"{name}={value} is not a choice", f"choose one of {', '.join(map(str, args))}")
     if origin is tuple:
         if isinstance(value, str) or not hasattr(value, "__iter__"):
             raise Problem(f"{name}={value!r} must be a list")
@@ -107,8 +109,10 @@ def _convert_scalar(name: str, value: Any, kind: type) -> Any:
         return value
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise problem from None
+    if not math.isfinite(number):
+        raise problem
     if kind is int:
         if not number.is_integer():
             raise problem

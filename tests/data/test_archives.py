@@ -45,7 +45,7 @@ def test_a_zip_holds_the_same_set_as_the_folder_it_was_made_of(tmp_path, make_zi
     assert from_zip.class_names == ("cat", "dog")
 
 
-@pytest.mark.parametrize("name", ["../evil.png", "/tmp/evil.png", "cat/../../evil.png", "C:/evil.png", "..\\evil.png"])
+@pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "cat/../../evil.png", "C:/evil.png", "..\\evil.png"])
 def test_a_member_whose_name_leads_out_is_skipped_and_nothing_is_written(tmp_path, make_zip, encode, name):
     path = make_zip({name: encode(7)})
     before = {file for file in tmp_path.rglob("*") if "cache" not in file.parts}

@@ -31,6 +31,14 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
+def tiff_with_tiles(side: int) -> bytes:
+    """A grey TIFF of 32 x 32 whose single tile is said to have a side of ``side``."""
+    data = zlib.compress(bytes(side if side < 64 else 1000) * 32)
+    sizes = {256: 32, 257: 32, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 8, 325: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sizes.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(sizes)) + entries + bytes(4)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])
 def test_lossless_formats_return_the_pixels_that_were_saved(kind):
     decoded = decode_image(save(Image.fromarray(ramp()), kind, **({"lossless": True} if kind == "WEBP" else {})))
@@ -171,6 +179,12 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         decode_image(tmp_path / "cat.png")
     with pytest.raises(Problem, match="could not be read"):
         decode_image(tmp_path)
+
+
+def test_a_tiff_with_tiles_is_read_and_one_with_gigantic_tiles_refused():
+    assert (decode_image(tiff_with_tiles(32)).pixels == 0).all()
+    with pytest.raises(Problem, match=r"plan\.tif is too large: 40,000 x 40,000"):
+        decode_image(tiff_with_tiles(40_000), name="plan.tif")
 
 
 def test_max_pixels_is_checked_before_decoding():

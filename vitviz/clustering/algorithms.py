@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitviz.clustering.kmeans import assign, kmeans
+from vitviz.clustering.kmeans import assign, check_points, kmeans
+from vitviz.errors import Problem
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """labels (N,) int32 of all images; centers (K, D) float32; Euclidean distances (N,) to own and runner-up center."""
+    """labels (N,) int32 of all images; centers (K, D) float32, zeros for an empty cluster; Euclidean distances (N,) to the
+    own and the nearest other center.
+    """
 
     labels: np.ndarray
     centers: np.ndarray
@@ -33,12 +36,16 @@ def cluster(
     depend on nothing but their embedding.
     """
     part = embeddings[torch.from_numpy(fitted).to(embeddings.device)]
+    check_points(part, num_clusters)
     fitted_labels = ALGORITHMS[algorithm](part, num_clusters, seed, num_restarts)
     centers = _cluster_means(part, fitted_labels, num_clusters)
-    labels, nearest, runner_up = assign(embeddings, centers)
+    used = fitted_labels.unique()  # an empty cluster has no place, and draws nobody
+    found, nearest, runner_up = assign(embeddings, centers[used])
+    nearest_labels = used[found]
+    labels = nearest_labels.clone()
     labels[torch.from_numpy(fitted).to(labels.device)] = fitted_labels
     own = (embeddings.float() - centers[labels]).norm(dim=1)
-    runner_up = torch.where((own - nearest).abs() <= 1e-4 * own.clamp(min=1e-12), runner_up, nearest)
+    runner_up = torch.where(labels == nearest_labels, runner_up, nearest)
     return Clustering(
         labels=labels.cpu().numpy().astype(np.int32),
         centers=centers.cpu().numpy(),
@@ -62,7 +69,10 @@ def _gaussian_mixture(points: Tensor, num_clusters: int, seed: int, num_restarts
     from sklearn.mixture import GaussianMixture
 
     # diagonal covariances: a full one has D (D + 1) / 2 numbers a cluster, more than a class has images
-    return _fit(GaussianMixture(num_clusters, covariance_type="diag", n_init=num_restarts, random_state=seed), points)
+    model = GaussianMixture(num_clusters, covariance_type="diag", n_init=num_restarts, random_state=seed)
+    # in float32, or far from the origin, the variances of tight clusters come out negative
+    centered = points.double() - points.double().mean(dim=0)
+    return _fit(model, centered)
 
 
 def _spectral(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> Tensor:
@@ -94,7 +104,11 @@ ALGORITHMS: dict[str, Callable[[Tensor, int, int, int], Tensor]] = {
 
 
 def _fit(model, points: Tensor) -> Tensor:
-    labels = model.fit_predict(points.float().cpu().numpy())
+    points = points if points.dtype == torch.float64 else points.float()
+    try:
+        labels = model.fit_predict(points.cpu().numpy())
+    except ValueError as error:
+        raise Problem(f"{type(model).__name__} found no clusters", str(error)) from error
     return torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(points.device)
 
 

@@ -4,10 +4,13 @@ Differs from scikit-learn: an empty cluster is re-seeded with the point of the l
 center, and counted.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from vitviz.errors import Problem
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,21 @@ def kmeans(
         generator: on the CPU; draws the starts. Needed unless ``centers`` are given.
         tolerance: stop when the centers moved by less than this times the mean variance of a column (as scikit-learn).
 
-    Raises: ValueError when there are fewer points than clusters, no cluster, or points that are not finite.
+    Raises: Problem, a ValueError, when there are fewer points than clusters, no cluster, or points that are not finite.
     """
     points = points.float() if points.dtype in (torch.float16, torch.bfloat16) else points
-    _check(points, num_clusters)
+    check_points(points, num_clusters)
+    # far from the origin the products below would lose the digits that tell centers apart
+    middle = points.mean(dim=0)
+    points = points - middle
     threshold = tolerance * points.var(dim=0, unbiased=False).mean().item()
     if centers is not None:
-        return _lloyd(points, centers.to(points), max_iterations, threshold)
-    starts = (plus_plus_centers(points, num_clusters, generator) for _ in range(num_restarts))
+        starts = [centers.to(points) - middle]
+    else:
+        starts = (plus_plus_centers(points, num_clusters, generator) for _ in range(num_restarts))
     results = (_lloyd(points, start, max_iterations, threshold) for start in starts)
-    return min(results, key=lambda result: result.inertia)
+    best = min(results, key=lambda result: result.inertia)
+    return dataclasses.replace(best, centers=best.centers + middle)
 
 
 def plus_plus_centers(points: Tensor, num_clusters: int, generator: torch.Generator | None) -> Tensor:
@@ -69,10 +77,22 @@ def plus_plus_centers(points: Tensor, num_clusters: int, generator: torch.Genera
 def assign(points: Tensor, centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Labels (N,) of the nearest centers, and the distances (N,) to it and to the runner-up (inf when K = 1)."""
     points = points.float() if points.dtype in (torch.float16, torch.bfloat16) else points
-    distances = _squared_distances(points, points.square().sum(dim=1), centers.to(points)).clamp_(min=0).sqrt_()
+    middle = centers.to(points).mean(dim=0)
+    points, centers = points - middle, centers.to(points) - middle
+    distances = _squared_distances(points, points.square().sum(dim=1), centers).clamp_(min=0).sqrt_()
     nearest, labels = distances.topk(min(2, len(centers)), dim=1, largest=False)
     runner_up = nearest[:, 1] if len(centers) > 1 else torch.full_like(nearest[:, 0], float("inf"))
     return labels[:, 0], nearest[:, 0], runner_up
+
+
+def check_points(points: Tensor, num_clusters: int) -> None:
+    """Raises Problem unless ``points`` (N, D) are finite and at least as many as the clusters, which are at least one."""
+    if num_clusters < 1:
+        raise Problem(f"num_clusters={num_clusters} must be at least 1")
+    if len(points) < num_clusters:
+        raise Problem(f"num_clusters={num_clusters} must be at most the number of points ({len(points)})")
+    if not torch.isfinite(points).all():
+        raise Problem("the embeddings hold values that are not finite")
 
 
 def _lloyd(points: Tensor, centers: Tensor, max_iterations: int, threshold: float) -> KMeansResult:
@@ -101,13 +121,14 @@ def _nearest(points: Tensor, centers: Tensor, half_norms: Tensor) -> Tensor:
 def _means(points: Tensor, labels: Tensor, centers: Tensor) -> tuple[Tensor, int]:
     counts = torch.bincount(labels, minlength=len(centers))
     sums = torch.zeros_like(centers).index_add_(0, labels, points)
-    means = sums / counts.clamp(min=1)[:, None]
-    empty = (counts == 0).nonzero().flatten().tolist()
-    if empty:
-        largest = (labels == counts.argmax()).nonzero().flatten()
+    means = torch.where((counts > 0)[:, None], sums / counts.clamp(min=1)[:, None], centers)
+    empty = (counts == 0).nonzero().flatten()
+    largest = (labels == counts.argmax()).nonzero().flatten()
+    num_reseeded = min(len(empty), len(largest))
+    if num_reseeded:
         far = (points[largest] - means[counts.argmax()]).square().sum(dim=1)
-        means[empty] = points[largest[far.topk(min(len(empty), len(largest))).indices]][: len(empty)]
-    return means, len(empty)
+        means[empty[:num_reseeded]] = points[largest[far.topk(num_reseeded).indices]]
+    return means, num_reseeded
 
 
 def _squared_distances(points: Tensor, norms: Tensor, centers: Tensor) -> Tensor:
@@ -121,12 +142,3 @@ def _draw(weights: Tensor, number: int, generator: torch.Generator | None) -> Te
         cumulative = torch.ones_like(weights).cumsum(dim=0)
     drawn = torch.rand(number, generator=generator, dtype=torch.float64) * cumulative[-1]
     return torch.searchsorted(cumulative, drawn).clamp(max=len(weights) - 1)
-
-
-def _check(points: Tensor, num_clusters: int) -> None:
-    if num_clusters < 1:
-        raise ValueError(f"num_clusters={num_clusters} must be at least 1")
-    if len(points) < num_clusters:
-        raise ValueError(f"num_clusters={num_clusters} must be at most the number of points ({len(points)})")
-    if not torch.isfinite(points).all():
-        raise ValueError("the embeddings hold values that are not finite")

@@ -9,12 +9,14 @@ from vitviz.clustering.metrics import contingency
 def match_labels(previous: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Rename ``labels`` (N,) so that they overlap ``previous`` (N,) as much as one renaming can.
 
-    Returns: names (K,) int32, so that ``names[labels]`` are the matched ids. It is a permutation of 0..K-1, with K one
-    more than the largest id of either. Clusters that met nobody keep the ids left over, in order.
+    ``previous`` may hold -1 (unknown): such an image has no say. Returns: names (K,) int32, so that ``names[labels]`` are
+    the matched ids. It is a permutation of 0..K-1, with K one more than the largest id of either. Clusters that met
+    nobody keep the ids left over, in order.
     """
     size = int(max(previous.max(initial=-1), labels.max(initial=-1))) + 1
     overlap = np.zeros((size, size), dtype=np.int64)
-    table = contingency(labels, previous)
+    known = previous >= 0
+    table = contingency(labels[known], previous[known])
     overlap[: table.shape[0], : table.shape[1]] = table
     rows, columns = linear_sum_assignment(-overlap)
     names = np.empty(size, dtype=np.int32)

@@ -60,6 +60,9 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _fetch_cifar10(folder: Path) -> Path:
     """CIFAR-10 by torchvision, which verifies the archive's md5 before it unpacks it."""
+    from vitviz.nn.torchvision_import import import_torchvision
+
+    import_torchvision()
     from torchvision.datasets import CIFAR10
 
     CIFAR10(folder, download=True)

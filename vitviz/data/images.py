@@ -14,7 +14,7 @@ from vitviz.errors import Problem
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 FORMAT_WORDS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
 
-_ORIENTATION = 0x0112
+_ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT = 0x0112, 322, 323
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -99,12 +99,23 @@ def _open(source: bytes | Path) -> Image.Image:
 
 
 def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
-    width, height = image.size
+    for width, height in (image.size, _tile_size(image)):
+        _check_pixels(width, height, name, max_pixels)
+    if min(image.size) < 2:
+        size = f"{image.width} x {image.height} pixels"
+        raise Problem(f"{name} is too small", size, "at least 2 x 2 are needed")
+
+
+def _check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         size = f"{width:,} x {height:,} pixels are {width * height / 1e6:,.0f} megapixels"
         raise Problem(f"{name} is too large", size, f"at most {max_pixels / 1e6:,.0f} are read: shrink it first")
-    if min(width, height) < 2:
-        raise Problem(f"{name} is too small", f"{width} x {height} pixels", "at least 2 x 2 are needed")
+
+
+def _tile_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) of a TIFF's tiles: a small image may claim tiles that take gigabytes to unpack."""
+    tags = getattr(image, "tag_v2", {})
+    return int(tags.get(_TILE_WIDTH, 0)), int(tags.get(_TILE_HEIGHT, 0))
 
 
 def _decode(image: Image.Image, name: str, max_side: int | None, min_side: int | None) -> DecodedImage:

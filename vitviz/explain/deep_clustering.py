@@ -129,7 +129,7 @@ def cluster_sizes(run: Run) -> np.ndarray:
 
 
 def confusion(run: Run, round_index: int, part: Part) -> np.ndarray:
-    """Counts (classes, clusters) int of labelled images of a part; cluster ids are matched ones. Raises Problem without labels."""
+    """Counts (classes, clusters) of labelled images of a part, by matched cluster id. Raises Problem without labels."""
     samples = run.samples()
     chosen = _part(run, part) & (samples.classes >= 0)
     if not chosen.any():

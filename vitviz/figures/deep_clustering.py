@@ -51,11 +51,14 @@ def loss_and_stop(inspection, *, epsilon: float, height: int = 300) -> go.Figure
         hovertemplate="round %{x}: %{y:.4f}<extra></extra>",
         showlegend=False,
     )
-    figure.add_hline(y=epsilon, line={"color": theme.CLUSTER_COLORS[6], "width": 2}, annotation_text=f"ε = {epsilon:g}")
+    line = {"color": theme.CLUSTER_COLORS[6], "width": 2}
+    figure.add_hline(y=epsilon, line=line, annotation_text=f"ε = {epsilon:g}", annotation_position="top left")
     if inspection.stops_at is not None:
-        figure.add_vline(x=inspection.stops_at + 0.5, line={"color": theme.CLUSTER_COLORS[6], "dash": "dash"})
+        figure.add_vline(x=inspection.stops_at + 0.5, line={**line, "dash": "dash"})
     figure.update_xaxes(title="round", dtick=1)
-    figure.update_yaxes(title=unit, type="log")
+    heights = np.append(inspection.changes, epsilon)
+    low, high = np.log10([max(heights.min(), 1e-6) / 2, heights.max() * 2])
+    figure.update_yaxes(title=unit, type="log", range=[low, high], dtick="D2" if high - low < 2 else 1)
     return theme.layout(figure, height=height)
 
 
@@ -97,7 +100,7 @@ def confusion(
             hovertemplate="class %{y} in %{x}: %{customdata} images (%{z:.1%} of the class)<extra></extra>",
         )
     )
-    figure.update_xaxes(title="cluster (matched)", type="category", showgrid=False)
+    figure.update_xaxes(title="cluster (matched)", type="category", showgrid=False, tickangle=0)
     figure.update_yaxes(title="class", type="category", autorange="reversed", showgrid=False)
     return theme.layout(figure, height=height)
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vitviz.errors import Problem
+
 Stem = Literal["linear", "conv"]
 Pool = Literal["cls", "mean"]
 KEEP = ("attention", "tokens", "hidden")
@@ -44,7 +46,7 @@ class VisionTransformer(nn.Module):
         stem: ``linear`` as in the paper (eq 1), or ``conv``: stride-2 3x3 convolutions down to the patch grid, then 1x1.
         pool: ``cls`` (eq 4) or ``mean`` of the patch tokens.
 
-    Raises: ValueError when sizes do not divide.
+    Raises: Problem, a ValueError, when sizes do not divide.
     """
 
     def __init__(
@@ -187,7 +189,7 @@ def init_weights(model: VisionTransformer, generator: torch.Generator) -> Vision
             nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
         elif isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)):
             module.reset_parameters()
         if isinstance(module, (nn.Linear, nn.Conv2d)) and module.bias is not None:
             nn.init.zeros_(module.bias)
@@ -198,7 +200,7 @@ def init_weights(model: VisionTransformer, generator: torch.Generator) -> Vision
 
 def _conv_stem(patch_size: int, in_chans: int, embed_dim: int) -> nn.Sequential:
     steps = int(math.log2(patch_size))
-    widths = [in_chans, *(max(embed_dim >> (steps - 1 - step), 8) for step in range(steps))]
+    widths = [in_chans, *(max(embed_dim >> (steps - 1 - step), 8) for step in range(steps - 1)), embed_dim]
     layers = []
     for before, after in pairwise(widths):
         layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
@@ -206,9 +208,9 @@ def _conv_stem(patch_size: int, in_chans: int, embed_dim: int) -> nn.Sequential:
 
 
 def _check_sizes(img_size: int, patch_size: int, embed_dim: int, num_heads: int, stem: Stem) -> None:
-    if img_size % patch_size:
-        raise ValueError(f"img_size={img_size} must be a multiple of patch_size={patch_size}")
-    if embed_dim % num_heads:
-        raise ValueError(f"embed_dim={embed_dim} must be divisible by num_heads={num_heads}")
-    if stem == "conv" and patch_size & (patch_size - 1):
-        raise ValueError(f"patch_size={patch_size} must be a power of two for stem='conv'")
+    if patch_size < 1 or img_size % patch_size:
+        raise Problem(f"img_size={img_size} must be a multiple of patch_size={patch_size}")
+    if num_heads < 1 or embed_dim % num_heads:
+        raise Problem(f"embed_dim={embed_dim} must be divisible by num_heads={num_heads}")
+    if stem == "conv" and (patch_size < 2 or patch_size & (patch_size - 1)):
+        raise Problem(f"patch_size={patch_size} must be a power of two, 2 or more, for stem='conv'")

@@ -19,6 +19,7 @@ makes alpha depend on the batch size); the stop rule (see ``training/stopping.py
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from torch.nn import functional as F
 
 from vitviz.clustering.algorithms import Clustering, cluster
 from vitviz.config import from_plain
-from vitviz.data.device import gains_from_bfloat16, pick_device
+from vitviz.data.device import pick_device
 from vitviz.nn.vit import VisionTransformer, ViTOutput, init_weights
 from vitviz.runs.folder import Run
 from vitviz.training.deep_clustering_config import DeepClusteringConfig
@@ -153,7 +154,7 @@ class _Bench:
         self.fitted = ~samples.held_out if config.evaluation == "held_out" else np.ones(len(samples.held_out), bool)
         self.num_classes = max(len(about.class_names), config.num_clusters if config.targets == "pseudo_labels" else 1)
         self.img_size = about.img_size
-        self.bfloat16 = config.bfloat16 == "on" or (config.bfloat16 == "auto" and gains_from_bfloat16(self.device))
+        self.bfloat16 = config.bfloat16 == "on"
         self._new_model(seed=config.seed)
         self.last_epoch: Record = {}
 
@@ -258,14 +259,11 @@ class _Bench:
         )
 
     def _loss_function(self, index: int) -> Callable[[nn.Module, Tensor, np.ndarray], dict[str, Tensor]]:
-        classes = torch.from_numpy(self.samples.classes.astype(np.int64)).to(self.device)
+        classes = torch.from_numpy(self._targets(index)).to(self.device)
         centers = None
         if index > 0:
             before = self.run.round(index - 1)
             centers = torch.from_numpy(before.centers[before.labels]).to(self.device)
-        if self.config.targets == "pseudo_labels":
-            ids = before.matched_labels if index > 0 else self._pixel_clusters()
-            classes = torch.from_numpy(ids.astype(np.int64)).to(self.device)
 
         def loss(model: nn.Module, pixels: Tensor, rows: np.ndarray) -> dict[str, Tensor]:
             picked = torch.from_numpy(rows).to(self.device)
@@ -275,15 +273,22 @@ class _Bench:
         return loss
 
     def _full_loss(self, index: int, embeddings: Tensor, logits: Tensor) -> dict[str, float]:
-        """L_r over all training images, eval mode, with the centers used in training (the new ones in round 0)."""
+        """L_r over all training images, eval mode, with the targets and centers used in training (in round 0 its own)."""
         used = self.run.round(max(index - 1, 0))
         own_centers = used.centers[used.labels[self.train_rows]]
         rows = torch.from_numpy(self.train_rows).to(self.device)
-        classes = torch.from_numpy(self.samples.classes[self.train_rows].astype(np.int64)).to(self.device)
+        classes = torch.from_numpy(self._targets(index)[self.train_rows]).to(self.device)
         own = torch.from_numpy(own_centers).to(self.device)
         parts = deep_clustering_loss(ViTOutput(logits[rows], embeddings[rows]), classes, own, self.config)
         return {name: parts[name].item() for name in ("loss", "cross_entropy", "cluster_loss")}
 
+    def _targets(self, index: int) -> np.ndarray:
+        """What round ``index`` is trained to predict, (N,) int64: classes (-1 unlabelled), or ids of the round before."""
+        if self.config.targets == "classes":
+            return self.samples.classes.astype(np.int64)
+        return (self.run.round(index - 1).matched_labels if index > 0 else self._pixel_clusters).astype(np.int64)
+
+    @cached_property
     def _pixel_clusters(self) -> np.ndarray:
         """Ids from k-means on the raw pixels: what training without labels starts from."""
         pixels = torch.from_numpy(self.images.reshape(len(self.images), -1).astype(np.float32) / 255)

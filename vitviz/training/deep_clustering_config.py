@@ -63,15 +63,17 @@ class DeepClusteringConfig:
     # what is kept
     projection: ProjectionEngine = "auto"
     keep_round_weights: bool = True
-    bfloat16: Literal["auto", "on", "off"] = "auto"
+    bfloat16: Literal["auto", "on", "off"] = "off"
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "epochs_per_round", "num_clusters", "num_restarts", "embed_dim", "depth"):
-            _check(name, getattr(self, name), at_least=1)
-        for name in ("max_rounds", "cluster_weight", "weight_decay", "epsilon", "extra_epochs"):
-            _check(name, getattr(self, name), at_least=0)
+        check_at_least(self, 1, "epochs batch_size epochs_per_round num_clusters num_restarts")
+        check_at_least(self, 1, "patch_size embed_dim depth num_heads")
+        check_at_least(self, 0, "max_rounds cluster_weight epsilon extra_epochs seed")
+        check_at_least(self, 0, "lr round_lr weight_decay warmup_epochs mlp_ratio drop_rate drop_path_rate")
         if not 0 < self.held_out_fraction < 1:
             raise Problem(f"held_out_fraction={self.held_out_fraction} must lie between 0 and 1")
+        if max(self.drop_rate, self.drop_path_rate) >= 1:
+            raise Problem(f"drop_rate={self.drop_rate} and drop_path_rate={self.drop_path_rate} must be less than 1")
         if self.embed_dim % self.num_heads:
             raise Problem(f"embed_dim={self.embed_dim} must be divisible by num_heads={self.num_heads}")
 
@@ -81,6 +83,8 @@ def control_of(config: DeepClusteringConfig) -> dict[str, Any] | None:
     return {"cluster_weight": 0.0} if config.cluster_weight else None
 
 
-def _check(name: str, value: float, *, at_least: float) -> None:
-    if value < at_least:
-        raise Problem(f"{name}={value} must be at least {at_least}")
+def check_at_least(config: Any, least: int, names: str) -> None:
+    """Raises Problem for a setting among ``names`` (words) that is less than ``least``, or not a number at all."""
+    for name in names.split():
+        if not getattr(config, name) >= least:
+            raise Problem(f"{name}={getattr(config, name)} must be at least {least}")

@@ -21,7 +21,7 @@ from vitviz.data.device import pick_device
 from vitviz.errors import Problem
 from vitviz.nn.autoencoder import AutoencoderOutput, MlpAutoencoder, init_autoencoder
 from vitviz.runs.folder import Run
-from vitviz.training.deep_clustering_config import ProjectionEngine
+from vitviz.training.deep_clustering_config import ProjectionEngine, check_at_least
 from vitviz.training.loop import EpochPlan, embed_images, load_state_tensors, make_optimizer, state_tensors, train_epoch
 from vitviz.training.rounds import RoundInputs, save_and_score
 from vitviz.training.setup import load_images
@@ -54,9 +54,12 @@ class IdecConfig:
     projection: ProjectionEngine = "auto"
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "epochs_per_round", "num_clusters", "embed_dim", "input_size"):
-            if getattr(self, name) < 1:
-                raise Problem(f"{name}={getattr(self, name)} must be at least 1")
+        check_at_least(self, 1, "epochs batch_size epochs_per_round num_clusters num_restarts embed_dim input_size")
+        check_at_least(self, 0, "max_rounds cluster_weight seed lr round_lr weight_decay")
+        if not 0 < self.held_out_fraction < 1:
+            raise Problem(f"held_out_fraction={self.held_out_fraction} must lie between 0 and 1")
+        if min(self.hidden, default=1) < 1:
+            raise Problem(f"hidden={self.hidden} must be widths of at least 1")
 
 
 def train_idec(config: IdecConfig, run: Run) -> Iterator[dict[str, Any]]:

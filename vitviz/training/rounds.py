@@ -42,8 +42,8 @@ def save_and_score(run: Run, index: int, inputs: RoundInputs, *, seed: int) -> d
     ``seed`` draws the random ids whose NMI stands beside the true one.
     """
     clustering = inputs.clustering
-    previous = run.round(index - 1).matched_labels if index > 0 else inputs.samples.classes
-    matched = _rename(clustering.labels, np.asarray(previous))
+    previous = np.asarray(run.round(index - 1).matched_labels) if index > 0 else _training_classes(inputs.samples)
+    matched = match_labels(previous, clustering.labels)[clustering.labels]
     decoder, restored_error = _decoder(inputs)
     predictions = inputs.logits.argmax(dim=1) if inputs.logits is not None else torch.full((len(matched),), -1)
     predictions = predictions.cpu().numpy().astype(np.int32)
@@ -60,14 +60,13 @@ def save_and_score(run: Run, index: int, inputs: RoundInputs, *, seed: int) -> d
     run.save_round(index, arrays, inputs.weights)
     record = {"kind": "round", "index": index, "reconstruction_error": restored_error}
     record |= _scores(inputs.samples, matched, predictions, seed=seed)
-    record |= _agreement(np.asarray(previous), matched) if index > 0 else {"nmi_previous": None, "changed_share": None}
+    record |= _agreement(previous, matched) if index > 0 else {"nmi_previous": None, "changed_share": None}
     return record | _shape(inputs)
 
 
-def _rename(labels: np.ndarray, previous: np.ndarray) -> np.ndarray:
-    """Ids that agree with the round before; in round 0 with the classes, so that cluster 3 is class 3 where it can be."""
-    known = previous >= 0
-    return match_labels(previous[known], labels[known])[labels] if known.any() else labels
+def _training_classes(samples: Samples) -> np.ndarray:
+    """What round 0 is named after, so that cluster 3 is class 3 where it can be; the held-out classes (-1) have no say."""
+    return np.where(samples.held_out, -1, samples.classes)
 
 
 def _scores(samples: Samples, labels: np.ndarray, predictions: np.ndarray, *, seed: int) -> dict[str, float | None]:

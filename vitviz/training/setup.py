@@ -12,7 +12,7 @@ import numpy as np
 
 from vitviz.config import to_plain
 from vitviz.data.batches import split_held_out
-from vitviz.data.device import describe_device, pick_device
+from vitviz.data.device import describe_device, gains_from_bfloat16, pick_device
 from vitviz.data.sets import SETS, ImageSet, open_image_set
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, create_run
@@ -26,6 +26,10 @@ def start_run(name: str, method: str, config: Any, *, preset: str = "", title: s
 
     A data set with a test part of its own keeps it; any other is split per class by ``held_out_fraction`` and ``seed``.
     """
+    device = pick_device(config.device)
+    if getattr(config, "bfloat16", "off") == "auto":
+        # decided once and written down: a resumed run must not decide otherwise
+        config = dataclasses.replace(config, bfloat16="on" if gains_from_bfloat16(device) else "off")
     images = open_image_set(config.dataset, img_size=config.img_size, limit=config.limit)
     held_out = images.held_out
     notes = list(images.report.notes)
@@ -33,6 +37,12 @@ def start_run(name: str, method: str, config: Any, *, preset: str = "", title: s
         held_out = split_held_out(images.labels, config.held_out_fraction, seed=config.seed)
         notes.append(
             f"{held_out.sum():,} of {len(images):,} images are held out: drawn per class with seed {config.seed}"
+        )
+    if held_out.all() or not held_out.any():
+        raise Problem(
+            f"{held_out.sum():,} of {len(images):,} images would be held out",
+            "some must be, and some must be left to train on",
+            "change held_out_fraction, or give more images",
         )
     description = Description(
         method=method,
@@ -51,7 +61,7 @@ def start_run(name: str, method: str, config: Any, *, preset: str = "", title: s
         notes=(images.report.summary(), *notes),
         versions={"vitviz": _version("vitviz"), **{library: _version(library) for library in _LIBRARIES}},
         git_commit=_git_commit(),
-        device=describe_device(pick_device(config.device)),
+        device=describe_device(device),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     samples = Samples(np.arange(len(images), dtype=np.int32), images.labels, held_out)
@@ -73,12 +83,6 @@ def open_run_images(run: Run) -> ImageSet:
     """The image set of a run, opened as it was for training. Raises Problem when it is not on this machine."""
     about = run.description()
     return open_image_set(about.dataset, img_size=about.img_size, limit=about.settings.get("limit"))
-
-
-def describe(config: Any) -> str:
-    """The settings that differ from their defaults, as ``name=value`` words."""
-    changed = [f for f in dataclasses.fields(config) if getattr(config, f.name) != f.default]
-    return " ".join(f"{field.name}={getattr(config, field.name)}" for field in changed)
 
 
 def _version(library: str) -> str:

@@ -43,9 +43,8 @@ def describe_run(run: Run) -> None:
     about = run.description()
     with st.sidebar:
         st.caption(f"**{safe_label(about.title or run.name)}**")
-        st.caption(
-            f"{safe_label(about.dataset_title)}, {about.num_images:,} images, {about.img_size} px, {about.num_clusters} clusters, seed {about.seed}"
-        )
+        size = f"{about.num_images:,} images, {about.img_size} px"
+        st.caption(f"{safe_label(about.dataset_title)}, {size}, {about.num_clusters} clusters, seed {about.seed}")
         st.caption(
             f"Made {about.created[:10]} on {safe_label(about.device)}"
             + (", shipped with vitviz" if run.is_shipped() else "")

@@ -6,9 +6,11 @@ An address never becomes a path: the run is looked up by name among those there 
 
 import gzip
 import io
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -54,11 +56,11 @@ def routes(
     *, find: Callable[[str], Run] = find_run, open_images: Callable[[str, int], np.ndarray] | None = None
 ) -> list[Route]:
     """The routes for ``st.App``. ``find`` and ``open_images`` (data set, img_size -> (N, H, W, 3) uint8) serve the tests."""
-    open_once = lru_cache(2)(open_images or _open_images)
+    open_once = _kept(2, open_images or _open_images)
     # By name and version, not by run: every request finds its run anew.
-    kept_map = lru_cache(_KEPT_BUFFERS)(lambda name, version: _pack_map(find(name)))
-    kept_margin = lru_cache(_KEPT_BUFFERS)(lambda name, version: _pack_margin(find(name)))
-    kept_tile = lru_cache(_KEPT_TILES)(lambda name, version, tile: draw_tile(find(name), open_once, tile))
+    kept_map = _kept(_KEPT_BUFFERS, lambda name, version: _pack_map(find(name)))
+    kept_margin = _kept(_KEPT_BUFFERS, lambda name, version: _pack_margin(find(name)))
+    kept_tile = _kept(_KEPT_TILES, lambda name, version, tile: draw_tile(find(name), open_once, tile))
 
     def serve_map(request: Request) -> Response:
         return _respond(request, find, kept_map)
@@ -80,7 +82,7 @@ def routes(
 def map_points(run: Run) -> np.ndarray:
     """The projected points of the complete rounds (R, N, 2) float32. Raises Problem when the run has no map yet."""
     projection = run.projection()
-    if projection is None:
+    if projection is None or run.num_rounds() == 0:
         raise Problem(f"run '{run.name}' has no map yet", "", "it is made at the end of the run")
     return projection.points[: run.num_rounds()]
 
@@ -123,6 +125,17 @@ def draw_tile(run: Run, open_images: Callable[[str, int], np.ndarray], tile: int
 def _prefix() -> str:
     base = (st.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{base}/vitviz" if base else "/vitviz"
+
+
+def _kept(size: int, make: Callable[..., Any]) -> Callable[..., Any]:
+    """``make`` with its last ``size`` results kept, one call at a time: a class opening a page together packs once."""
+    lock, remembered = threading.Lock(), lru_cache(size)(make)
+
+    def get(*which: Any) -> Any:
+        with lock:
+            return remembered(*which)
+
+    return get
 
 
 def _pack_map(run: Run) -> bytes:

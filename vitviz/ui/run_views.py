@@ -5,16 +5,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import streamlit as st
 
-from vitviz.errors import Problem
 from vitviz.explain import deep_clustering as explain
 from vitviz.explain.placement import Placement
-from vitviz.explain.round_map import map_coordinates, points_inside, polygon_from_text, polygon_to_text
 from vitviz.explain.sheets import contact_sheet
 from vitviz.figures import deep_clustering as figures
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
-from vitviz.ui.components.image_grid import MAX_ITEMS, image_grid
-from vitviz.ui.components.round_map import COLOR_BY, round_map
+from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.labels import safe_label
 from vitviz.ui.pickers import PickedImage
 from vitviz.ui.routes import run_addresses
@@ -43,9 +40,8 @@ def live_status(run: Run) -> None:
             share = min(progress.done / progress.total, 1.0) if progress.total else 0.0
             st.progress(share, f"{status.state}: {progress.note}, {progress.done} of at most {progress.total} records")
         elif status.state in ("interrupted", "cancelled"):
-            st.warning(
-                f"This run was {status.state}. `python -m vitviz train {run.description().method} --run {run.name} --resume` goes on."
-            )
+            again = f"python -m vitviz train {run.description().method} --run {run.name} --resume"
+            st.warning(f"This run was {status.state}. `{again}` goes on.")
         elif status.state == "failed":
             st.error(safe_label(f"This run failed: {status.error}", max_length=400))
         if run.version() != shown:
@@ -60,23 +56,15 @@ def headline(run: Run, control: Run | None) -> None:
     records = run.round_metrics()
     first, last = records[0], records[-1]
     beside = control.round_metrics()[-1] if control is not None and control.num_rounds() else {}
-    cells = (
-        ("Held-out NMI", "held_out_nmi", "normal"),
-        ("Held-out ACC", "held_out_acc", "normal"),
-        ("Within-cluster share W/T", "within_share", "inverse"),
-    )
-    for column, (title, key, color) in zip(st.columns(4), (*cells, ("Held-out NMI, α = 0", None, "off")), strict=True):
-        with column:
-            if key is None:
-                value = beside.get("held_out_nmi")
-                st.metric(
-                    title,
-                    "no control" if value is None else f"{value:.3f}",
-                    border=True,
-                    help="The control: same seed and epochs, no pull.",
-                )
-            else:
-                _metric(title, first.get(key), last.get(key), color)
+    nmi, acc, within, beside_nmi = st.columns(4)
+    with nmi:
+        _metric("Held-out NMI", first.get("held_out_nmi"), last.get("held_out_nmi"), "normal")
+    with acc:
+        _metric("Held-out ACC", first.get("held_out_acc"), last.get("held_out_acc"), "normal")
+    with within:
+        _metric("Within-cluster share W/T", first.get("within_share"), last.get("within_share"), "inverse")
+    with beside_nmi:
+        _control_metric(beside.get("held_out_nmi"))
     warnings = [f"round {record['index']}: {text}" for record in records for text in record.get("warnings", ())]
     if warnings:
         with st.expander(
@@ -85,72 +73,6 @@ def headline(run: Run, control: Run | None) -> None:
         ):
             for text in warnings:
                 st.markdown(f"- {safe_label(text, max_length=200)}")
-
-
-@st.fragment
-def explorer(run: Run) -> None:
-    """The round map, the grid of what is selected on it, and the picked image through the rounds; linked by the address."""
-    projection = run.projection()
-    if projection is None:
-        raise Problem(
-            f"run '{run.name}' has no map yet",
-            "it is drawn when the run is finished",
-            f"python -m vitviz project {run.name}",
-        )
-    addresses, about = run_addresses(run), run.description()
-    standing = explain.classes_of_clusters(run)
-    last_round = len(projection.points) - 1
-    state = round_map(
-        key=f"map_{run.name}",
-        data_url=addresses.map,
-        margin_url=addresses.margin,
-        tile_url=addresses.tile,
-        class_names=about.class_names,
-        cluster_classes=standing.tolist(),
-        palette=cluster_colors(standing.shape[1]),
-        class_palette=cluster_colors(len(about.class_names)),
-        round=_asked_round(last_round),
-        color_by=_asked_color(),
-        selection=_asked_selection(last_round),
-        follow=run.name,
-    )
-    _remember_selection(state.selection)
-    if state.picked is not None:
-        show_image_through_rounds(run, state.picked)
-    if state.selection is None:
-        return
-    shown_round = min(int(state.selection["round"]), last_round)
-    places = coordinates(run.name, run.version(), _run=run)[shown_round]
-    samples = np.flatnonzero(points_inside(places, np.asarray(state.selection["polygon"])))
-    st.markdown(f"**{len(samples):,} images selected at round {shown_round}**")
-    picked = grid(run, shown_round, samples[:MAX_ITEMS], key="selected", total=len(samples))
-    if picked is not None:
-        show_image_through_rounds(run, picked)
-    st.download_button(
-        "Selection as CSV", _selection_csv(run, samples, shown_round), f"{run.name}-round-{shown_round}.csv", "text/csv"
-    )
-
-
-def show_image_through_rounds(run: Run, sample: int) -> None:
-    """One image: its cluster, distance and restored self in every round."""
-    about, samples, names = run.description(), run.samples(), cluster_names(run)
-    label = about.class_names[samples.classes[sample]] if samples.classes[sample] >= 0 else "unlabelled"
-    split = "held out" if samples.held_out[sample] else "training"
-    with st.container(border=True):
-        st.markdown(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image")
-        from vitviz.explain.restoration import restore_samples
-
-        columns = st.columns(min(run.num_rounds() + 1, 12))
-        with columns[0]:
-            try:
-                st.image(contact_sheet(shrink(images_of(run)[[sample]]), columns=1, cell=72), caption="original")
-            except Problem:
-                st.caption("the images of this data set are not on this machine")
-        for index, column in enumerate(columns[1:]):
-            with column:
-                if run.round(index).decoder is not None:
-                    st.image(contact_sheet(restore_samples(run, index, np.array([sample])), columns=1, cell=72))
-                st.caption(f"round {index}: {safe_label(names[run.round(index).matched_labels[sample]])}")
 
 
 def grid(
@@ -208,8 +130,9 @@ def show_placement(run: Run, placement: Placement) -> None:
     st.markdown("**Nearest images of the run, last round**")
     grid(run, last, placement.neighbors[last], key="neighbors")
     if placement.points is not None:
+        x, y = placement.points[last]
         st.caption(
-            f"On the map of round {last} it would stand at ({placement.points[last][0]:.2f}, {placement.points[last][1]:.2f}), placed by its five nearest images."
+            f"On the map of round {last} it would stand at ({x:.2f}, {y:.2f}), placed by its five nearest images."
         )
 
 
@@ -221,6 +144,11 @@ def cluster_names(run: Run) -> list[str]:
         for index, one in enumerate(standing)
     )
     return [f"cluster {index}{extra}" for index, extra in enumerate(named)]
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """``cluster 3 (cat)`` as ``3 cat``: for axes."""
+    return [name.removeprefix("cluster ").replace("(", "").replace(")", "") for name in names]
 
 
 def pick_round(run: Run, title: str, *, key: str, default: int) -> int:
@@ -268,12 +196,6 @@ def classes_sentence(run: Run) -> str:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def coordinates(name: str, version: str, _run: Run) -> np.ndarray:
-    """Map coordinates (R, N, 2) in 0..1 of a run, shared and read-only."""
-    return map_coordinates(_run.projection().points)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
 def _images(name: str, fingerprint: str, _run: Run) -> np.ndarray:
     from vitviz.training.setup import load_images
 
@@ -293,45 +215,13 @@ def _metric(title: str, first: float | None, last: float | None, color: str) -> 
     st.metric(title, f"{last:.3f}", change, delta_color=color, border=True)
 
 
+def _control_metric(value: float | None) -> None:
+    text = "no control" if value is None else f"{value:.3f}"
+    st.metric("Held-out NMI, α = 0", text, "the control: no pull", delta_color="off", delta_arrow="off", border=True)
+
+
 def _journey(clusters: np.ndarray, names: Sequence[str]) -> str:
     changes = np.flatnonzero(clusters[1:] != clusters[:-1]) + 1
     if len(changes) == 0:
         return ", in the same cluster from the first round on."
     return "; it changed at round " + ", ".join(str(one) for one in changes) + "."
-
-
-def _selection_csv(run: Run, samples: np.ndarray, round_index: int) -> str:
-    about, known, labels = run.description(), run.samples(), run.round(round_index).matched_labels
-    lines = ["dataset_index,class,cluster,held_out"]
-    for sample in samples:
-        label = about.class_names[known.classes[sample]] if known.classes[sample] >= 0 else ""
-        quoted = '"' + label.replace('"', '""') + '"'
-        lines.append(f"{known.indices[sample]},{quoted},{labels[sample]},{bool(known.held_out[sample])}")
-    return "\n".join(lines) + "\n"
-
-
-def _asked_round(last_round: int) -> int:
-    text = st.query_params.get("round", "")
-    return min(int(text), last_round) if text.isdigit() and len(text) < 6 else 0
-
-
-def _asked_color() -> str:
-    color = st.query_params.get("color", "cluster")
-    return color if color in COLOR_BY else "cluster"
-
-
-def _asked_selection(last_round: int) -> dict | None:
-    round_text, _, polygon_text = st.query_params.get("selected", "").partition("_")
-    polygon = polygon_from_text(polygon_text)
-    if polygon is None or not round_text.isdigit():
-        return None
-    return {"polygon": np.asarray(polygon).tolist(), "round": min(int(round_text), last_round)}
-
-
-def _remember_selection(selection: dict | None) -> None:
-    text = f"{selection['round']}_{polygon_to_text(np.asarray(selection['polygon']))}" if selection else None
-    if text != st.query_params.get("selected"):
-        if text is None:
-            st.query_params.pop("selected", None)
-        else:
-            st.query_params["selected"] = text

@@ -60,3 +60,13 @@ def stop_sentence(inspection: StopInspection, epsilon: float) -> str:
     if inspection.stops_at is None:
         return f"With ε = {epsilon:g} ({how}) the run would have gone on through all {rounds} rounds."
     return f"With ε = {epsilon:g} ({how}) the run would have stopped after round {inspection.stops_at} of {rounds}."
+
+
+def confusion_caption(round_index: int, part: str) -> str:
+    """What the confusion matrix counts."""
+    return f"Rows are classes, columns matched clusters, at round {round_index}, {part} images. A clean run has one bright cell a row."
+
+
+def upload_hint(classes: str, img_size: int) -> str:
+    """What picture to give."""
+    return f"Give a picture of what this run knows ({classes}). It is cut to a square and shrunk to {img_size} px."

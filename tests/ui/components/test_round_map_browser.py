@@ -22,7 +22,7 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
 # Where a point is on the page, and the point that has the most room around it.
 POINT_PLACES = """
 root => {
-  const map = root.map, view = map.viewNow(), box = map.parts.surface.getBoundingClientRect();
+  const map = root.map, view = map.view.now(), box = map.parts.surface.getBoundingClientRect();
   return Array.from({ length: map.map.numPoints }, (_, i) => {
     const [x, y] = map.placeOf(i);
     return [box.left + view.width / 2 + (x - view.x) * view.scale, box.top + view.height / 2 - (y - view.y) * view.scale];
@@ -264,3 +264,29 @@ def test_the_grid_shows_initials_where_there_are_no_tiles(page, opened):
     opened()
     cells = page.locator(".image-grid").last.locator(".thumb")
     assert cells.all_inner_texts() == ["i", "i"]
+
+
+def test_trails_are_offered_for_few_points_only(page, opened):
+    root = opened("?round=3")
+    _drag_round(page, root)
+    root.get_by_role("button", name="Trails").click()
+    root.locator(".surface").focus()
+    page.keyboard.press("a")
+    page.wait_for_selector(".round-map[data-selected='300']")
+    assert root.get_by_role("button", name="Trails").count() == 0
+    assert root.evaluate("root => root.map.trails") is False
+
+
+def test_the_wheel_scrolls_the_page_until_the_map_is_touched(page, opened):
+    root = opened()
+    box = root.locator(".surface").bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 200)
+    page.mouse.wheel(0, -100)
+    page.wait_for_selector(".round-map .hint.shown")
+    assert root.evaluate("root => root.map.view.zoom") == 1
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    page.wait_for_function("root => root.map.view.zoom > 1", arg=root.element_handle())
+    page.mouse.dblclick(box["x"] + 30, box["y"] + 200)
+    page.wait_for_function("root => root.map.view.zoom === 1", arg=root.element_handle())

@@ -91,7 +91,13 @@ _component = st.components.v2.component(
         "tiles.js",
         "round_map_data.js",
         "round_map_colors.js",
+        "round_map_view.js",
         "round_map_paint.js",
+        "round_map_overlay.js",
+        "round_map_motion.js",
+        "round_map_address.js",
+        "round_map_card.js",
+        "round_map_pointing.js",
         "round_map_controls.js",
         "round_map_gestures.js",
         "round_map.js",
@@ -162,10 +168,10 @@ def round_map(
 
 
 def _state(selection: Mapping[str, Any] | None, picked: Mapping[str, int] | None, start_round: int) -> RoundMapState:
-    heard = [event["round"] for event in (picked, selection) if event]
+    heard = sorted((event.get("at", 0), event["round"]) for event in (picked, selection) if event)
     return RoundMapState(
-        selection=dict(selection) if selection else None,
+        selection={part: selection[part] for part in ("polygon", "round")} if selection else None,
         picked=picked["index"] if picked else None,
         picked_round=picked["round"] if picked else None,
-        round=heard[0] if heard else start_round,
+        round=heard[-1][1] if heard else start_round,
     )

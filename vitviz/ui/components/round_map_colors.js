@@ -76,12 +76,13 @@ function roundOf(map, values, round) {
 /** Colours of points as RGBA bytes, and their order: hidden ones left out, dimmed ones before the others. */
 function pointLook(scheme, map, { visible, isolated, selected }) {
   const rgb = scheme.colors.map(parseColor);
+  const stressed = scheme.entryOf.map((entry) => !isolated.size || isolated.has(entry));
   const colors = new Uint8Array(4 * map.numPoints);
   const [dimmed, plain] = [[], []];
   for (let i = 0; i < map.numPoints; i += 1) {
     const code = scheme.codes[i];
-    const stands = (!isolated.size || isolated.has(scheme.entryOf[code])) && (!selected || selected[i] === 1);
-    colors.set(rgb[code], 4 * i);
+    const stands = stressed[code] && (!selected || selected[i] === 1);
+    [colors[4 * i], colors[4 * i + 1], colors[4 * i + 2]] = rgb[code];
     colors[4 * i + 3] = 255 * (stands ? ALPHA : DIMMED_ALPHA);
     if (visible[i]) (stands ? plain : dimmed).push(i);
   }

@@ -55,7 +55,7 @@ function buildChip(labels, act) {
 
 function buildTools(labels, act) {
   const modes = TOOLS.map((name) => toolButton(name, labels, () => act.setTool(name)));
-  const views = ["closer", "wider", "fit", "all"].map((name) => toolButton(name, labels, () => act.view(name)));
+  const views = ["closer", "wider", "fit", "all"].map((name) => toolButton(name, labels, () => act.changeView(name)));
   return element("div", { class: "tools", role: "toolbar", "aria-label": labels.tools }, ...modes, element("hr"), ...views);
 }
 
@@ -110,8 +110,9 @@ function fillLegend(legend, scheme, isolated, numbers, onToggle) {
 }
 
 /** Put the range's handle and its filled part at a round. */
-function moveRange(range, round) {
+function moveRange(range, round, text) {
   range.value = round;
+  range.setAttribute("aria-valuetext", text);
   range.style.setProperty("--share", String(round / Math.max(1, Number(range.max))));
 }
 
@@ -122,30 +123,4 @@ function markPlaying(play, playing, labels) {
   play.title = text;
   play.replaceChildren(icon(playing ? ICONS.pause : ICONS.play));
   play.classList.toggle("playing", playing);
-}
-
-/** Fill the hover card: a thumbnail, the image's number, and rows of [name, value, colour or null]. */
-function fillCard(card, { title, rows, initial, address, index }) {
-  const thumb = element("div", { class: "thumb" }, initial);
-  const list = element("dl");
-  for (const [name, value, color] of rows) {
-    const swatch = color ? [element("span", { class: "swatch" })] : [];
-    if (color) swatch[0].style.background = color;
-    list.append(element("dt", {}, name), element("dd", {}, ...swatch, value));
-  }
-  card.replaceChildren(thumb, element("div", {}, element("strong", {}, title), list));
-  card.dataset.index = String(index);
-  loadTile(address).then((there) => {
-    if (!there) return;
-    thumb.replaceChildren();
-    showThumbnail(thumb, address, index, 64);
-  });
-}
-
-/** Put the card beside a place of the stage, where it fits. */
-function placeCard(card, x, y, view) {
-  card.hidden = false;
-  const left = x + 16 + card.offsetWidth > view.width ? x - 16 - card.offsetWidth : x + 16;
-  const top = Math.min(Math.max(8, y - card.offsetHeight / 2), view.height - card.offsetHeight - 8);
-  card.style.transform = `translate(${Math.round(Math.max(8, left))}px, ${Math.round(top)}px)`;
 }

@@ -98,6 +98,11 @@ function binAfter(counts, strays) {
   return bin;
 }
 
+/** Places of one round: x, y, x, y ... as uint16. */
+function placesOf(map, round) {
+  return map.positions.subarray(2 * round * map.numPoints, 2 * (round + 1) * map.numPoints);
+}
+
 /** Points of one round by cells of a square grid: `order` lists points, `starts` where a cell's begin. */
 function buildGrid(places) {
   const numPoints = places.length / 2;

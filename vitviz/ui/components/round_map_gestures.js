@@ -2,6 +2,7 @@
 
 const CLICK_PIXELS = 4;
 const HOVER_MS = 120;
+const HINT_MS = 1200;
 
 class Gestures {
   constructor(surface, map) {
@@ -18,12 +19,13 @@ class Gestures {
     listen("pointercancel", this.cancel);
     listen("pointerleave", this.leave);
     listen("wheel", this.wheel, { passive: false });
-    listen("dblclick", () => map.view("fit"));
+    listen("dblclick", () => map.changeView("fit"));
     listen("contextmenu", (event) => event.preventDefault());
   }
 
   down(event) {
-    this.map.hideCard();
+    clearTimeout(this.hoverTimer);
+    this.map.pointing.hideCard();
     this.wheelArmed = true;
     this.byKeyboard = false;
     this.surface.focus({ preventScroll: true });
@@ -66,7 +68,7 @@ class Gestures {
     if (!drag) return;
     if (drag.moved && this.spaceHeld) this.spaceUsed = true;
     if (!drag.moved) {
-      if (event.button === 0) this.map.pickAt(...drag.from);
+      if (event.button === 0) this.map.pointing.pickAt(...drag.from);
     } else if (drag.mode !== "pan") this.map.closeOutline();
   }
 
@@ -78,23 +80,35 @@ class Gestures {
   leave() {
     this.wheelArmed = false;
     clearTimeout(this.hoverTimer);
-    this.map.hideCard();
+    this.map.pointing.hideCard();
   }
 
   /** Look up the point once the pointer rests; while a card is open, follow at once. */
   waitToHover(x, y) {
     clearTimeout(this.hoverTimer);
-    if (this.map.hasCard()) this.map.hoverAt(x, y);
-    else this.hoverTimer = setTimeout(() => this.map.hoverAt(x, y), HOVER_MS);
+    if (this.map.pointing.hasCard()) this.map.pointing.hoverAt(x, y);
+    else this.hoverTimer = setTimeout(() => this.map.pointing.hoverAt(x, y), HOVER_MS);
   }
 
   wheel(event) {
     if (!event.ctrlKey && !event.metaKey && !this.wheelArmed) {
-      this.map.hintZoom();
+      this.hintZoom();
       return;
     }
     event.preventDefault();
     this.map.zoomBy(Math.exp(-Math.max(-60, Math.min(60, event.deltaY)) / 200), ...this.at(event));
+  }
+
+  hintZoom() {
+    const { hint } = this.map.parts;
+    hint.classList.add("shown");
+    clearTimeout(this.hintTimer);
+    this.hintTimer = setTimeout(() => hint.classList.remove("shown"), HINT_MS);
+  }
+
+  release() {
+    clearTimeout(this.hoverTimer);
+    clearTimeout(this.hintTimer);
   }
 
   at(event) {
@@ -121,7 +135,7 @@ function listenToKeys(root, surface, gestures, map) {
   });
   root.addEventListener("keyup", (event) => {
     if (event.key !== " " || !gestures.spaceHeld) return;
-    if (!gestures.spaceUsed && !gestures.drag) map.togglePlay();
+    if (!gestures.spaceUsed && !gestures.drag) map.motion.togglePlay();
     gestures.spaceHeld = false;
   });
 }
@@ -132,20 +146,20 @@ function keyAction(event, onSurface) {
 }
 
 const ROUND_KEYS = {
-  ArrowLeft: (map) => map.step(-1),
-  ArrowRight: (map) => map.step(1),
-  Home: (map) => map.goTo(0),
-  End: (map) => map.goTo(Infinity),
+  ArrowLeft: (map) => map.motion.step(-1),
+  ArrowRight: (map) => map.motion.step(1),
+  Home: (map) => map.motion.goTo(0),
+  End: (map) => map.motion.goTo(Infinity),
   Escape: (map) => map.clear(),
 };
 
 const SURFACE_KEYS = {
-  "+": (map) => map.view("closer"),
-  "=": (map) => map.view("closer"),
-  "-": (map) => map.view("wider"),
-  0: (map) => map.view("fit"),
-  a: (map) => map.view("all"),
-  Enter: (map) => map.pickCenter(),
+  "+": (map) => map.changeView("closer"),
+  "=": (map) => map.changeView("closer"),
+  "-": (map) => map.changeView("wider"),
+  0: (map) => map.changeView("fit"),
+  a: (map) => map.changeView("all"),
+  Enter: (map) => map.pointing.pickCenter(),
 };
 
 const PAN_KEYS = {
@@ -153,5 +167,5 @@ const PAN_KEYS = {
   ArrowRight: (map) => map.panBy(-40, 0),
   ArrowUp: (map) => map.panBy(0, 40),
   ArrowDown: (map) => map.panBy(0, -40),
-  "+": (map) => map.view("closer"),
+  "+": (map) => map.changeView("closer"),
 };

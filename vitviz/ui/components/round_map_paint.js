@@ -1,5 +1,5 @@
 // Two painters with one face: GlPainter (WebGL2) and FlatPainter (2-D canvas, where there is no WebGL2 or it was lost).
-// view: {x, y} centre in map units, scale in CSS pixels a map unit, width, height, ratio = device pixels a CSS pixel.
+// `view` is what `View.now()` gives.
 
 const VERTEX_SHADER = `#version 300 es
 in vec2 start; in vec2 end; in vec4 color; in float ring;
@@ -179,68 +179,4 @@ function placeBetween(map, i, from, to, progress) {
     const value = map.positions[start + axis] * (1 - progress) + map.positions[end + axis] * progress;
     return value / LARGEST;
   });
-}
-
-function toScreen(view, x, y) {
-  return [view.width / 2 + (x - view.x) * view.scale, view.height / 2 - (y - view.y) * view.scale];
-}
-
-function toMap(view, left, top) {
-  return [view.x + (left - view.width / 2) / view.scale, view.y - (top - view.height / 2) / view.scale];
-}
-
-/** What lies over the points: lasso, paths of selected points, the picked point, the keyboard's cross. */
-function paintOverlay(canvas, view, { outline, trails, ring, cross, accent, halo }) {
-  fitCanvas(canvas, view);
-  const context = canvas.getContext("2d");
-  context.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
-  context.clearRect(0, 0, view.width, view.height);
-  for (const trail of trails) paintTrail(context, view, trail);
-  if (outline.length > 1) paintOutline(context, view, outline, accent);
-  if (ring) paintRing(context, toScreen(view, ring[0], ring[1]), accent, halo);
-  if (cross) paintCross(context, view, accent);
-}
-
-function paintOutline(context, view, outline, accent) {
-  context.beginPath();
-  for (const [x, y] of outline) context.lineTo(...toScreen(view, x, y));
-  context.closePath();
-  context.strokeStyle = context.fillStyle = accent;
-  context.lineWidth = 1.5;
-  context.stroke();
-  context.globalAlpha = 0.07;
-  context.fill();
-  context.globalAlpha = 1;
-}
-
-function paintTrail(context, view, { places, color }) {
-  context.beginPath();
-  for (const [x, y] of places) context.lineTo(...toScreen(view, x, y));
-  context.strokeStyle = color;
-  context.globalAlpha = 0.45;
-  context.lineWidth = 1.25;
-  context.stroke();
-  context.globalAlpha = 1;
-}
-
-function paintRing(context, [x, y], accent, halo) {
-  for (const [color, width] of [[halo, 5], [accent, 2]]) {
-    context.beginPath();
-    context.arc(x, y, 8, 0, 2 * Math.PI);
-    context.strokeStyle = color;
-    context.lineWidth = width;
-    context.stroke();
-  }
-}
-
-function paintCross(context, view, accent) {
-  const [x, y] = [view.width / 2, view.height / 2];
-  context.beginPath();
-  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-    context.moveTo(x + 4 * dx, y + 4 * dy);
-    context.lineTo(x + 11 * dx, y + 11 * dy);
-  }
-  context.strokeStyle = accent;
-  context.lineWidth = 1.5;
-  context.stroke();
 }
