@@ -1,5 +1,7 @@
 """Maps over rounds: shapes, PCA, turning one map onto another, and placing images by their neighbours."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -94,8 +96,6 @@ def test_images_beyond_the_sample_are_placed_by_their_neighbours(monkeypatch):
 
 
 def test_one_fit_at_a_time_even_when_asked_twice_at_once(monkeypatch):
-    import threading
-
     running, most = [], []
 
     def slow(parts, seed):

@@ -88,7 +88,7 @@ def make_optimizer(model: nn.Module, *, lr: float, weight_decay: float) -> torch
     decayed = [p for name, p in model.named_parameters() if _is_decayed(name, p)]
     others = [p for name, p in model.named_parameters() if not _is_decayed(name, p)]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, fused=next(model.parameters()).device.type == "cuda")
+    return torch.optim.AdamW(groups, lr=lr, fused=next(model.parameters()).device.type in ("cpu", "cuda"))
 
 
 def cosine_lr(base: float, *, epoch: int, epochs: int, warmup_epochs: float = 0.0) -> Callable[[float], float]:
