@@ -35,7 +35,7 @@ APP = """
 import numpy as np, streamlit as st
 from vitviz.ui.routes import routes
 blank = np.zeros((1, 8, 8, 3), np.uint8)
-app = st.App("page.py", routes=routes(open_images=lambda name, size: np.broadcast_to(blank, (100_000, 8, 8, 3))))
+app = st.App("page.py", routes=routes(open_images=lambda run: np.broadcast_to(blank, (100_000, 8, 8, 3))))
 """
 
 PAGE = """

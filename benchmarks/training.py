@@ -1,4 +1,4 @@
-"""Our training and embedding loops against a plain timm + torch loop of the same model: ratio of seconds (above 1: ours is faster).
+"""Our training and embedding loops against a plain timm + torch loop of the same model (ratio above 1: ours is faster).
 
 ``python -m benchmarks.training [--quick] [--json]``
 """

@@ -146,13 +146,12 @@ def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> Non
     st.subheader("What the embedding still knows")
     st.caption(words.RESTORED)
     with shown_problems():
-        originals = run_views.images_of(run)
         nearest = nearest_training_images(run, after, samples)
         rows = {
-            "original": originals[samples],
+            "original": run_views.pictures(run, samples),
             f"restored at round {before}": restore_samples(run, before, samples),
             f"restored at round {after}": restore_samples(run, after, samples),
-            f"nearest training image at round {after}": originals[nearest.samples],
+            f"nearest training image at round {after}": run_views.pictures(run, nearest.samples),
         }
         for title, images in rows.items():
             st.caption(title)

@@ -175,7 +175,8 @@ def _drive(run: Run) -> None:
 
     from vitviz.training.drive import drive
 
-    with tqdm(unit="record", dynamic_ncols=True, desc=run.name) as bar:
+    # no bar where nobody watches: a log gets one line a round
+    with tqdm(unit="record", dynamic_ncols=True, desc=run.name, disable=None) as bar:
 
         def report(progress, record) -> None:
             bar.total, bar.n = progress.total, progress.done
@@ -184,9 +185,12 @@ def _drive(run: Run) -> None:
                 if record["kind"] == "epoch"
                 else ("held_out_nmi", "held_out_acc", "within_share")
             )
-            bar.set_postfix_str(", ".join(f"{key} {record[key]:.3f}" for key in keys if record.get(key) is not None))
+            words = ", ".join(f"{key} {record[key]:.3f}" for key in keys if record.get(key) is not None)
+            bar.set_postfix_str(words)
+            if bar.disable and record["kind"] == "round":
+                print(f"{run.name}: round {record['index']}, {words}", flush=True)
             for warning in record.get("warnings") or ():
-                bar.write(f"  round {record['index']}: {warning}")
+                bar.write(f"  warning, round {record['index']}: {warning}")
 
         drive(run, report)
         bar.total = bar.n

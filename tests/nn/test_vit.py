@@ -1,9 +1,11 @@
 """The Vision Transformer against timm's, and what one forward pass returns."""
 
+from types import ModuleType
+
 import pytest
-import timm
 import torch
 
+from vitviz.nn.torchvision_import import import_torchvision
 from vitviz.nn.vit import KEEP, Attention, VisionTransformer, init_weights
 
 TINY = {"img_size": 32, "patch_size": 8, "num_classes": 7, "embed_dim": 24, "depth": 3, "num_heads": 4}
@@ -21,26 +23,33 @@ def images(number: int = 3, size: int = 32, seed: int = 1) -> torch.Tensor:
     return torch.rand(number, 3, size, size, generator=seeded(seed)) * 2 - 1
 
 
+def import_timm() -> ModuleType:
+    import_torchvision()
+    import timm
+
+    return timm
+
+
 def timm_tiny() -> tuple[torch.nn.Module, VisionTransformer]:
-    theirs = timm.create_model("vit_tiny_patch16_224", pretrained=False, img_size=64, num_classes=10)
+    theirs = import_timm().create_model("vit_tiny_patch16_224", pretrained=False, img_size=64, num_classes=10)
     shape = {"img_size": 64, "patch_size": 16, "num_classes": 10, "embed_dim": 192, "depth": 12, "num_heads": 3}
     return theirs, VisionTransformer(**shape)
 
 
 def timm_patch_8() -> tuple[torch.nn.Module, VisionTransformer]:
     shape = {**TINY, "mlp_ratio": 2.0, "qkv_bias": False}
-    return timm.models.VisionTransformer(**shape), VisionTransformer(**shape)
+    return import_timm().models.VisionTransformer(**shape), VisionTransformer(**shape)
 
 
 def timm_mean_pool() -> tuple[torch.nn.Module, VisionTransformer]:
-    return timm.models.VisionTransformer(**TINY, global_pool="avg", fc_norm=False), VisionTransformer(
+    return import_timm().models.VisionTransformer(**TINY, global_pool="avg", fc_norm=False), VisionTransformer(
         **TINY, pool="mean"
     )
 
 
 def timm_without_head() -> tuple[torch.nn.Module, VisionTransformer]:
     shape = {**TINY, "num_classes": 0}
-    return timm.models.VisionTransformer(**shape), VisionTransformer(**shape)
+    return import_timm().models.VisionTransformer(**shape), VisionTransformer(**shape)
 
 
 @pytest.mark.parametrize("make", [timm_tiny, timm_patch_8, timm_mean_pool, timm_without_head])

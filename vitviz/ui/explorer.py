@@ -72,7 +72,7 @@ def show_image_through_rounds(run: Run, sample: int) -> None:
         with columns[0]:
             try:
                 st.image(
-                    contact_sheet(run_views.shrink(run_views.images_of(run)[[sample]]), columns=1, cell=72),
+                    contact_sheet(run_views.shrink(run_views.pictures(run, np.array([sample]))), columns=1, cell=72),
                     caption="original",
                 )
             except Problem:

@@ -53,10 +53,14 @@ def run_addresses(run: Run) -> RunAddresses:
 
 
 def routes(
-    *, find: Callable[[str], Run] = find_run, open_images: Callable[[str, int], np.ndarray] | None = None
+    *, find: Callable[[str], Run] = find_run, open_images: Callable[[Run], np.ndarray] | None = None
 ) -> list[Route]:
-    """The routes for ``st.App``. ``find`` and ``open_images`` (data set, img_size -> (N, H, W, 3) uint8) serve the tests."""
-    open_once = _kept(2, open_images or _open_images)
+    """The routes for ``st.App``. ``find`` and ``open_images`` (run -> (N, H, W, 3) uint8) serve the tests."""
+    opened = _kept(2, lambda name, fingerprint: (open_images or _open_images)(find(name)))
+
+    def open_once(run: Run) -> np.ndarray:
+        return opened(run.name, run.description().dataset_fingerprint)
+
     # By name and version, not by run: every request finds its run anew.
     kept_map = _kept(_KEPT_BUFFERS, lambda name, version: _pack_map(find(name)))
     kept_margin = _kept(_KEPT_BUFFERS, lambda name, version: _pack_margin(find(name)))
@@ -103,7 +107,7 @@ def margins(run: Run, num_rounds: int) -> np.ndarray:
     return np.clip((other - own) / np.maximum(other, 1e-12), 0, 1)
 
 
-def draw_tile(run: Run, open_images: Callable[[str, int], np.ndarray], tile: int) -> bytes:
+def draw_tile(run: Run, open_images: Callable[[Run], np.ndarray], tile: int) -> bytes:
     """Thumbnails of the samples ``tile * 1024`` and on, row by row, as one WebP of 1,024 x 1,024 pixels.
 
     Raises Problem when there are no such samples or the data set is not on this machine.
@@ -111,8 +115,7 @@ def draw_tile(run: Run, open_images: Callable[[str, int], np.ndarray], tile: int
     indices = run.samples().indices[tile * TILE_IMAGES : (tile + 1) * TILE_IMAGES]
     if not len(indices):
         raise Problem(f"run '{run.name}' has no tile {tile}")
-    description = run.description()
-    images = open_images(description.dataset, description.img_size)[indices]
+    images = open_images(run)[indices]
     sheet = Image.new("RGB", (TILE_SIDE * THUMB_SIZE,) * 2)
     for place, image in enumerate(images):
         thumb = Image.fromarray(np.asarray(image)).resize((THUMB_SIZE, THUMB_SIZE), Image.Resampling.BOX)
@@ -149,10 +152,10 @@ def _pack_margin(run: Run) -> bytes:
     return pack_column(margins(run, len(map_points(run))))
 
 
-def _open_images(dataset: str, img_size: int) -> np.ndarray:
-    from vitviz.data.sets import open_image_set
+def _open_images(run: Run) -> np.ndarray:
+    from vitviz.training.setup import load_images
 
-    return open_image_set(dataset, img_size=img_size).images
+    return load_images(run)
 
 
 def _respond(request: Request, find: Callable[[str], Run], make: Callable[..., bytes], *which: int) -> Response:

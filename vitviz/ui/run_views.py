@@ -165,9 +165,10 @@ def chart(figure, *, key: str) -> None:
     st.plotly_chart(figure, key=f"chart_{key}", config=config)
 
 
-def images_of(run: Run) -> np.ndarray:
-    """The images (N, H, W, 3) uint8 of a run in its row order. Raises Problem when they are not on this machine."""
-    return _images(run.name, run.description().dataset_fingerprint, _run=run)
+def pictures(run: Run, samples: np.ndarray) -> np.ndarray:
+    """The images (M, H, W, 3) uint8 of ``samples`` (M,) rows of a run. Raises Problem when they are not on this machine."""
+    images = _images(run.name, run.description().dataset_fingerprint, _run=run)
+    return images[run.samples().indices[samples]]
 
 
 def shrink(images: np.ndarray) -> np.ndarray:

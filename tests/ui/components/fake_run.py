@@ -52,7 +52,7 @@ class FakeRun:
 
     def description(self) -> SimpleNamespace:
         names = tuple(f"class {index}" for index in range(self._num_clusters))
-        return SimpleNamespace(dataset="fake", img_size=IMG_SIZE, class_names=names, num_clusters=self._num_clusters)
+        return SimpleNamespace(dataset_fingerprint="fake", class_names=names, num_clusters=self._num_clusters)
 
 
 def finder(run: FakeRun):
@@ -66,9 +66,9 @@ def finder(run: FakeRun):
     return find
 
 
-def fake_images(dataset: str, img_size: int) -> np.ndarray:
+def fake_images(run: FakeRun) -> np.ndarray:
     """(1000, 8, 8, 3) uint8, each image of one grey-blue."""
     shades = (np.arange(1000) * 37 % 256).astype(np.uint8)
-    images = np.empty((1000, img_size, img_size, 3), np.uint8)
+    images = np.empty((1000, IMG_SIZE, IMG_SIZE, 3), np.uint8)
     images[..., 0], images[..., 1], images[..., 2] = shades[:, None, None], 120, 255 - shades[:, None, None]
     return images

@@ -1,0 +1,132 @@
+"""Every test here has folders of its own; a tiny run on 200 digits takes a fifth of a second."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vitviz.config import from_plain
+from vitviz.runs.folder import Run, own_root
+from vitviz.training.drive import drive
+from vitviz.training.methods import METHODS
+from vitviz.training.setup import start_run
+
+TINY = {
+    "deep_clustering": {
+        "limit": 200,
+        "patch_size": 16,
+        "embed_dim": 16,
+        "depth": 1,
+        "epochs": 2,
+        "extra_epochs": 0,
+        "max_rounds": 2,
+        "epochs_per_round": 1,
+        "num_restarts": 2,
+        "stop_rule": "max_rounds",
+        "projection": "none",
+    },
+    "idec": {
+        "limit": 200,
+        "embed_dim": 5,
+        "hidden": [32],
+        "epochs": 3,
+        "max_rounds": 3,
+        "num_restarts": 2,
+        "projection": "none",
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch) -> None:
+    """Runs, caches and data sets are looked for in the folder of the test."""
+    for name in ("runs", "cache", "data"):
+        monkeypatch.setenv(f"VITVIZ_{name.upper()}", str(tmp_path / name))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., Any]:
+    """``tiny("idec", lr=0.1)``: a config of the method that is soon done."""
+
+    def make(method: str = "deep_clustering", **changes) -> Any:
+        return from_plain(METHODS[method].config, {**TINY[method], **changes})
+
+    return make
+
+
+@pytest.fixture
+def start(tiny) -> Callable[..., Run]:
+    """``start("name", "idec", lr=0.1)``: a new tiny run that is not trained yet."""
+    return lambda name="tiny", method="deep_clustering", **changes: start_run(name, method, tiny(method, **changes))
+
+
+@pytest.fixture
+def train(start) -> Callable[..., Run]:
+    """``train("name", "idec", lr=0.1)``: a tiny run trained to its end."""
+
+    def to_the_end(*arguments, **changes) -> Run:
+        run = start(*arguments, **changes)
+        drive(run)
+        return run
+
+    return to_the_end
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory, tiny) -> Iterator[dict[str, Run]]:
+    runs = {}
+    with pytest.MonkeyPatch.context() as patched:
+        for method in TINY:
+            patched.setenv("VITVIZ_RUNS", str(tmp_path_factory.mktemp(method)))
+            runs[method] = start_run("tiny", method, tiny(method))
+            drive(runs[method])
+    return runs
+
+
+@pytest.fixture
+def finished(_finished) -> Run:
+    """A tiny run of deep clustering, trained to its end; it is shared, so only to be read."""
+    return _finished["deep_clustering"]
+
+
+@pytest.fixture
+def finished_idec(_finished) -> Run:
+    """A tiny run of IDEC, trained to its end; it is shared, so only to be read."""
+    return _finished["idec"]
+
+
+@pytest.fixture
+def own_copy(finished) -> Run:
+    """A copy of the tiny run of deep clustering among the test's own runs."""
+    shutil.copytree(finished.path, own_root() / "tiny")
+    return Run(own_root() / "tiny")
+
+
+@pytest.fixture(scope="session")
+def content_of() -> Callable[[Run], dict[str, Any]]:
+    """``content_of(run)``: all that a run came to, to the last bit, but for how long it took."""
+
+    def read(run: Run) -> dict[str, Any]:
+        rounds = {
+            f"{path.parent.name}/{path.name}": path.read_bytes()
+            for path in sorted((run.path / "rounds").rglob("*"))
+            if path.is_file()
+        }
+        records = [
+            {key: value for key, value in record.items() if key not in ("seconds", "images_per_second")}
+            for record in run.metrics()
+        ]
+        weights = {name: (value.shape, value.tobytes()) for name, value in run.weights().items()}
+        return {"rounds": rounds, "records": records, "weights": weights}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def digits() -> np.ndarray:
+    """Images (200, 32, 32, 3) uint8 of the tiny runs."""
+    from vitviz.data.sets import open_image_set
+
+    return open_image_set("digits", limit=200).images
