@@ -37,7 +37,7 @@ class StopInspection:
 
 @dataclass(frozen=True)
 class Movers:
-    """Images whose cluster's class changed between two rounds.
+    """Images that changed sides between two rounds.
 
     samples (M,) rows of the run; kinds (M,): ``repaired`` (wrong -> right), ``broken`` (right -> wrong) or ``moved``
     (wrong -> wrong); clusters before and after (M,), matched ids; classes (M,); closeness (M,): distance to the new center
@@ -148,13 +148,20 @@ def classes_of_clusters(run: Run) -> np.ndarray:
 
 
 def find_movers(run: Run, before: int, after: int, part: Part) -> Movers:
-    """Labelled images whose cluster changed between two rounds, the surest first within repaired, broken, moved."""
+    """Labelled images that became right or wrong, or were wrong in another cluster; the surest first within each kind.
+
+    Raises: Problem without labels.
+    """
     samples, first, second = run.samples(), run.round(before), run.round(after)
     standing = classes_of_clusters(run)
     was_right = standing[before][first.matched_labels] == samples.classes
     is_right = standing[after][second.matched_labels] == samples.classes
-    changed = (np.asarray(first.matched_labels) != second.matched_labels) | (was_right != is_right)
-    rows = np.flatnonzero(changed & _part(run, part) & (samples.classes >= 0))
+    elsewhere = np.asarray(first.matched_labels) != second.matched_labels
+    changed = (was_right != is_right) | (~was_right & elsewhere)
+    labelled = _part(run, part) & (samples.classes >= 0)
+    if not labelled.any():
+        raise Problem(f"run '{run.name}' has no labelled image there", "right and wrong need classes")
+    rows = np.flatnonzero(changed & labelled)
     kinds = np.where(~was_right & is_right, "repaired", np.where(was_right & ~is_right, "broken", "moved"))[rows]
     closeness = np.asarray(second.distances)[rows] / np.maximum(np.asarray(second.runner_up_distances)[rows], 1e-12)
     order = np.lexsort((closeness, [("repaired", "broken", "moved").index(kind) for kind in kinds]))

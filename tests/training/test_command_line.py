@@ -1,0 +1,233 @@
+"""``python -m vitviz``, called in this process: each command once, and each mistake in one line."""
+
+import json
+import shlex
+import signal
+import zipfile
+
+import numpy as np
+import pandas
+import pytest
+
+from vitviz.__main__ import main
+from vitviz.data.sets import open_image_set
+from vitviz.runs.folder import Run, find_run, list_runs
+
+TINY = shlex.split(
+    "--set limit=200 --set patch-size=16 --set embed-dim=16 --set depth=1 --set epochs=2 --set extra-epochs=0 "
+    "--set max-rounds=2 --set epochs-per-round=1 --set num-restarts=2 --set stop-rule=max_rounds --set projection=none"
+)
+
+
+@pytest.fixture(autouse=True)
+def same_signals():
+    """The command line answers SIGTERM in its own way; the tests' process must not keep that."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def call(capsys):
+    """``call("runs --json")``: what the command returned and printed, to stdout and to stderr."""
+
+    def run(line: str, *more: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([*shlex.split(line), *more])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+# Help and mistakes
+
+
+@pytest.mark.parametrize("verb", ["", "train", "runs", "embed", "project", "export", "data", "data get"])
+def test_help_is_given_and_names_every_argument(call, capsys, verb):
+    with pytest.raises(SystemExit) as done:
+        call(f"{verb} --help")
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    assert "usage: python -m vitviz" in text
+    assert verb != "train" or {"digits", "--resume", "--no-control", "--preset", "cluster-weight=0.1"} <= set(
+        text.split()
+    )
+
+
+def test_an_unknown_command_is_refused_with_those_there_are(call, capsys):
+    with pytest.raises(SystemExit) as done:
+        call("trian")
+    assert done.value.code == 2 and "train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            "train deep_clustering --set cluster-wieght=1",
+            "unknown setting 'cluster_wieght': did you mean 'cluster_weight'?",
+        ),
+        ("train deep_clustring", "unknown method 'deep_clustring': did you mean 'deep_clustering'?"),
+        ("train deep_clustering --preset digit", "unknown preset 'digit': did you mean 'digits'?"),
+        ("train deep_clustering --set epochs=few", "epochs='few' must be a whole number"),
+        ("train deep_clustering --set epochs", "--set epochs is not a setting"),
+        ("train deep_clustering --set embed-dim=50", "embed_dim=50 must be divisible by num_heads=4"),
+        ("train deep_clustering --set dataset=digit", "did you mean 'digits'?"),
+        ("train deep_clustering --run ../outside", "'../outside' cannot name a run"),
+        ("train deep_clustering --set device=gpu", "device 'gpu' cannot be used"),
+        ("runs nothing", "there is no run named 'nothing'"),
+        ("embed nothing digits out.npz", "there is no run named 'nothing'"),
+        ("export nothing out.zip", "there is no run named 'nothing'"),
+        ("project nothing", "there is no run named 'nothing'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_and_makes_no_run(call, line, sentence):
+    code, out, err = call(line)
+    assert (code, out) == (1, "")
+    assert err.startswith("vitviz: ") and sentence in err and err.count("\n") == 1
+    assert list_runs() == []
+
+
+# Training
+
+
+def test_a_run_is_trained_with_its_control_and_can_be_made_again_by_its_command(call):
+    code, out, _ = call("train deep_clustering --run mine --set cluster-weight=0.1", *TINY)
+    assert code == 0
+    assert "now its control, mine-control: cluster_weight = 0" in out
+    run, control = find_run("mine"), find_run("mine-control")
+    assert (run.status().state, control.status().state) == ("finished", "finished")
+    settings, changed = run.description().settings, control.description().settings
+    assert {key for key in settings if settings[key] != changed[key]} == {"cluster_weight"}
+    for made in (run, control):
+        words = shlex.split(made.description().command)
+        assert words[:4] == ["python", "-m", "vitviz", "train"]
+        code, printed, _ = call(shlex.join(words[3:]), "--settings")
+        assert code == 0
+        assert dict(line.split("=", 1) for line in printed.splitlines())["cluster-weight"] == str(
+            made.description().settings["cluster_weight"]
+        )
+
+
+def test_a_second_run_of_that_name_is_refused_and_the_first_kept(call, own_copy, content_of, finished):
+    code, _, err = call("train deep_clustering --run tiny --no-control", *TINY)
+    assert code == 1 and "run 'tiny' exists" in err and "--resume" in err
+    assert content_of(own_copy) == content_of(finished)
+
+
+def test_resuming_a_finished_run_finishes_it_again_and_takes_no_settings(call, own_copy, content_of, finished):
+    code, out, _ = call("train deep_clustering --run tiny --no-control --resume")
+    assert code == 0 and "finished" in out
+    assert content_of(own_copy) == content_of(finished)
+    code, _, err = call("train deep_clustering --run tiny --resume --set seed=1")
+    assert code == 1 and "--resume takes no --set" in err
+
+
+def test_resuming_what_is_not_there_starts_it(call):
+    assert call("train deep_clustering --run new --no-control --resume", *TINY)[0] == 0
+    assert find_run("new").num_rounds() == 3
+
+
+def test_settings_are_printed_without_training(call):
+    code, out, _ = call("train deep_clustering --preset digits --set alpha-is-not=1 --settings")
+    assert code == 1
+    code, out, _ = call("train deep_clustering --preset digits --set cluster-weight=0.5 --settings")
+    printed = dict(line.split("=", 1) for line in out.splitlines())
+    assert code == 0 and printed["cluster-weight"] == "0.5" and printed["stop-rule"] == "max_rounds"
+    assert list_runs() == []
+
+
+def test_a_preset_runs_the_method_it_belongs_to(call):
+    code, out, _ = call("train deep_clustering --preset digits-unsupervised --settings")
+    assert code == 0 and "hidden=[256, 256]" in out
+
+
+# Looking
+
+
+def test_runs_are_listed_and_one_is_printed_with_its_rounds(call, own_copy):
+    code, out, _ = call("runs")
+    assert code == 0 and out.startswith("tiny ") and "3 rounds" in out
+    code, out, _ = call("runs tiny")
+    assert code == 0 and "held_out_nmi" in out and len(out.splitlines()) > 10
+
+
+def test_a_run_as_json_has_its_settings_rounds_and_scores(call, own_copy):
+    code, out, _ = call("runs tiny --json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["settings"] == own_copy.description().settings and told["method"] == "deep_clustering"
+    assert told["rounds"] == own_copy.round_metrics() and len(told["epochs"]) == 4
+    assert told["status"]["state"] == "finished" and told["name"] == "tiny"
+    keys = {"held_out_nmi", "held_out_acc", "held_out_ari", "train_nmi", "within_share", "nmi_previous", "loss", "stop"}
+    assert keys | {"cluster_loss", "cross_entropy", "warnings", "index"} <= told["rounds"][-1].keys()
+
+
+def test_a_run_is_checked_byte_by_byte(call, own_copy):
+    code, out, _ = call("runs tiny --check")
+    assert (code, out) == (0, "tiny: 3 rounds, every file as it was written\n")
+    path = own_copy.path / "rounds" / "001" / "labels.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    code, _, err = call("runs tiny --check")
+    assert code == 1 and "run 'tiny' is damaged: rounds/001/labels.npy" in err
+
+
+def test_a_damaged_run_is_listed_beside_the_whole_ones(call, own_copy, start):
+    start("broken")
+    (find_run("broken").path / "run.json").write_text("{")
+    code, out, _ = call("runs")
+    assert code == 0 and "run 'broken' cannot be read" in out and "3 rounds" in out
+
+
+# Making
+
+
+@pytest.mark.parametrize("index", [None, 0])
+def test_a_data_set_is_embedded_with_the_nearest_clusters(call, own_copy, tmp_path, index):
+    out = tmp_path / "out.npz"
+    code, printed, _ = call(f"embed tiny digits {out}", *([] if index is None else ["--round", str(index)]))
+    assert code == 0 and "1,797 embeddings of 16 numbers" in printed
+    with np.load(out) as arrays:
+        embeddings, clusters, distances = (arrays[name] for name in ("embeddings", "clusters", "distances"))
+        assert np.array_equal(arrays["labels"], open_image_set("digits").labels)
+    centers = np.asarray(own_copy.round(2 if index is None else index).centers)
+    exact = np.linalg.norm(embeddings[:, None] - centers, axis=2)
+    assert (exact.argmin(axis=1) == clusters).mean() > 0.999
+    assert np.allclose(exact.min(axis=1), distances, atol=1e-3)
+
+
+def test_a_round_that_is_not_there_is_not_embedded_with(call, own_copy, tmp_path):
+    code, _, err = call(f"embed tiny digits {tmp_path / 'out.npz'} --round 9")
+    assert code == 1 and "run 'tiny' has no round 9: its rounds are 0 to 2" in err
+
+
+def test_maps_are_drawn_by_pca(call, own_copy):
+    code, out, _ = call("project tiny --engine pca --seed 2")
+    assert (code, out) == (0, "tiny: 3 maps by pca\n")
+    assert own_copy.projection().points.shape == (3, 200, 2)
+
+
+def test_a_shipped_run_is_not_drawn_upon(call, own_copy, monkeypatch, tmp_path):
+    monkeypatch.setattr("vitviz.runs.folder.shipped_root", lambda: own_copy.path.parent)
+    monkeypatch.setenv("VITVIZ_RUNS", str(tmp_path / "none"))
+    code, _, err = call("project tiny --engine pca")
+    assert code == 1 and "run 'tiny' came with vitviz and is read-only" in err
+    assert own_copy.projection() is None
+
+
+def test_a_run_is_exported_as_folder_zip_and_table(call, own_copy, tmp_path):
+    for name in ("folder", "out.zip", "out.csv", "out.parquet"):
+        code, printed, _ = call(f"export tiny {tmp_path / name}")
+        assert (code, printed) == (0, f"tiny -> {tmp_path / name}\n")
+    assert Run(tmp_path / "folder").damaged_files() == []
+    assert len(pandas.read_csv(tmp_path / "out.csv")) == len(pandas.read_parquet(tmp_path / "out.parquet")) == 3 * 200
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert "tiny/run.json" in archive.namelist() and "tiny/resume.safetensors" not in archive.namelist()
+
+
+def test_data_sets_are_listed_and_checked(call):
+    code, out, _ = call("data list")
+    assert code == 0 and "digits     here" in out and "cifar10    not here" in out
+    code, out, _ = call("data check digits")
+    assert code == 0 and "1,797 of 1,797 images are used" in out and "fingerprint" in out

@@ -1,0 +1,91 @@
+"""Draining a method into its run: on any way out the state says what happened."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from vitviz.errors import Problem
+from vitviz.runs.folder import find_run
+from vitviz.training.drive import drive, make_projection
+from vitviz.training.methods import METHODS
+
+
+@contextlib.contextmanager
+def ending_with(error: BaseException) -> Iterator[None]:
+    """Within, deep clustering yields two records, then ends with the error."""
+    method = METHODS["deep_clustering"]
+
+    def train(config, run):
+        yield from islice(method.train(config, run), 2)
+        raise error
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(METHODS, "deep_clustering", dataclasses.replace(method, train=train))
+        yield
+
+
+def test_every_record_is_told_with_how_far_the_run_is(start):
+    told = []
+    run = start()
+    drive(
+        run, lambda progress, record: told.append((progress.done, progress.total, record["kind"], run.status().state))
+    )
+    kinds = ["epoch", "epoch", "round", "epoch", "round", "epoch", "round"]
+    assert told == [(done, 7, kind, "running") for done, kind in enumerate(kinds, start=1)]
+    assert (run.status().state, run.status().progress.note, run.status().error) == ("finished", "finished", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "sentence"),
+    [
+        (KeyboardInterrupt(), "cancelled", ""),
+        (Problem("it broke", "for a reason", "do this"), "failed", "it broke: for a reason; do this"),
+        (MemoryError("8 GB"), "failed", "MemoryError: 8 GB"),
+        (ZeroDivisionError("by 0"), "failed", "ZeroDivisionError: by 0"),
+    ],
+    ids=["stopped", "problem", "memory", "fault"],
+)
+def test_the_state_says_how_it_ended_and_it_can_be_driven_again(start, content_of, finished, error, state, sentence):
+    run = start()
+    with ending_with(error), pytest.raises(type(error)):
+        drive(run)
+    assert (run.status().state, run.status().error) == (state, sentence)
+    assert run.status().progress.done == 2
+    drive(run)
+    assert content_of(run) == content_of(finished)
+
+
+def test_a_run_that_is_being_written_is_not_driven_by_another(start):
+    run = start()
+    with run.owned():
+        with pytest.raises(Problem, match="run 'tiny' is being written by process"):
+            drive(find_run("tiny"))
+        assert run.metrics() == []
+
+
+def test_the_run_is_free_again_afterwards(start):
+    run = start()
+    drive(run)
+    with run.owned():
+        pass
+
+
+def test_maps_are_made_at_the_end_by_the_engine_of_the_settings(train):
+    projection = train(projection="pca", seed=4).projection()
+    assert projection.points.shape == (3, 200, 2) and (projection.engine, projection.seed) == ("pca", 4)
+
+
+def test_maps_can_be_drawn_again(own_copy):
+    assert own_copy.projection() is None
+    made = make_projection(own_copy, "pca", seed=0)
+    assert np.array_equal(own_copy.projection().points, made.points)
+    assert len(made.points) == own_copy.num_rounds()
+
+
+def test_a_run_without_rounds_has_no_maps(start):
+    with pytest.raises(Problem, match="run 'tiny' has no round yet"):
+        make_projection(start(), "pca", seed=0)
