@@ -26,7 +26,7 @@ def main() -> None:
     describe_run(run)
     st.caption(words.INTRO[run.description().method])
     run_views.live_status(run)
-    if run.num_rounds() == 0:
+    if not run.round_metrics():
         st.info(
             "The first round is not finished yet. This page fills as rounds arrive.", icon=":material/hourglass_top:"
         )

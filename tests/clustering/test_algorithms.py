@@ -96,6 +96,15 @@ def test_an_empty_cluster_draws_no_held_out_image(monkeypatch):
     assert found.runner_up_distances[-1] == pytest.approx(50**0.5)
 
 
+def test_an_image_whose_cluster_is_not_the_nearest_has_the_nearest_as_runner_up(monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "odd", lambda points, *rest: torch.tensor([0, 0, 0, 1, 1, 1, 0, 2]))
+    embeddings = torch.tensor([[0.0], [0], [0], [9], [9], [9], [8], [100]])
+    found = cluster(embeddings, np.ones(8, bool), "odd", 3, seed=0)
+    assert found.labels[6] == 0 and found.distances[6] == pytest.approx(6)
+    assert found.runner_up_distances[6] == pytest.approx(1)
+    assert found.runner_up_distances[0] == pytest.approx(9)
+
+
 def test_points_in_their_own_center_keep_the_next_center_as_runner_up():
     embeddings = torch.tensor([[7.0, 7.0], [7.0, 7.0], [7.1, 7.0], [7.1, 7.0]])
     found = cluster(embeddings, np.ones(4, bool), "kmeans", 2, seed=0)

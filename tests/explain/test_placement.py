@@ -16,11 +16,11 @@ IMAGES = (0, 5, 130, 700, 1500)
 
 
 @pytest.fixture(scope="module")
-def images() -> np.ndarray:
+def images(tmp_path_factory) -> np.ndarray:
     from vitviz.data.sets import open_image_set
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("VITVIZ_CACHE", "off")
+        patched.setenv("VITVIZ_CACHE", str(tmp_path_factory.mktemp("cache")))
         return open_image_set("digits").images
 
 
@@ -32,7 +32,7 @@ def placements(images) -> dict:
 
 
 @pytest.fixture
-def own_copy(tmp_path) -> Run:
+def own_copy() -> Run:
     """A copy of the shipped run, to be damaged."""
     return Run(Path(shutil.copytree(DIGITS, own_root() / "copied")))
 

@@ -6,6 +6,7 @@ import torch
 
 from vitviz.clustering.algorithms import Clustering
 from vitviz.clustering.metrics import nmi, scores, within_share
+from vitviz.nn.ridge_decoder import decode, fit_ridge_decoder
 from vitviz.runs.folder import create_run
 from vitviz.runs.records import Description, Samples
 from vitviz.training.rounds import RESTORED_SIZE, RoundInputs, save_and_score, small_pixels
@@ -134,6 +135,16 @@ def test_images_that_are_linear_in_their_embedding_are_restored(run, samples):
     noise = save_and_score(run, 1, given, seed=0)
     assert exact["reconstruction_error"] < 1e-3 < 0.05 < noise["reconstruction_error"]
     assert run.round(0).decoder.shape == (7, 64) and run.round(1).decoder.shape == (7, 192)
+
+
+def test_the_decoder_is_fitted_on_training_images_and_judged_on_the_held_out_ones(run, samples):
+    given, train = inputs(samples, ids()), torch.from_numpy(~samples.held_out)
+    record = save_and_score(run, 0, given, seed=0)
+    pixels = small_pixels(given.images)
+    decoder = fit_ridge_decoder(given.embeddings[train], pixels[train])
+    assert np.allclose(run.round(0).decoder, decoder, atol=1e-3)
+    expected = (decode(given.embeddings[~train], decoder) - pixels[~train]).square().mean().item()
+    assert record["reconstruction_error"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("size", "expected"), [(8, 8), (32, 32), (64, RESTORED_SIZE), (48, RESTORED_SIZE)])

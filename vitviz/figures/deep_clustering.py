@@ -22,18 +22,19 @@ def curves(
 ) -> go.Figure:
     """Lines over rounds. ``lines`` have ``name``, ``run``, ``values`` (R,) and ``role``; one point is drawn as a mark."""
     figure = go.Figure()
+    longest = max((len(line.values) for line in lines), default=0)
     for line in lines:
-        rounds = np.arange(len(line.values))
+        rounds, name = np.arange(len(line.values)), theme.literal(line.name)
         figure.add_scatter(
             x=rounds,
             y=line.values,
-            name=line.name,
+            name=name,
             mode="lines+markers" if line.role in ("main", "control") or len(rounds) == 1 else "lines",
             line=_ROLES[line.role],
             opacity=0.45 if line.role == "seed" else 1,
-            hovertemplate=f"round %{{x}}: %{{y:.4f}}<extra>{line.name}<br>run {line.run}</extra>",
+            hovertemplate=f"round %{{x}}: %{{y:.4f}}<extra>{name}<br>run {line.run}</extra>",
         )
-    figure.update_xaxes(title="round", dtick=1 if len(lines[0].values) <= 16 else None)
+    figure.update_xaxes(title="round", dtick=1 if longest <= 16 else None)
     figure.update_yaxes(title=title, range=value_range)
     return theme.layout(figure, height=height)
 
@@ -56,7 +57,7 @@ def loss_and_stop(inspection, *, epsilon: float, height: int = 300) -> go.Figure
     if inspection.stops_at is not None:
         figure.add_vline(x=inspection.stops_at + 0.5, line={**line, "dash": "dash"})
     figure.update_xaxes(title="round", dtick=1)
-    heights = np.append(inspection.changes, epsilon)
+    heights = np.append(inspection.changes[np.isfinite(inspection.changes)], epsilon)
     low, high = np.log10([max(heights.min(), 1e-6) / 2, heights.max() * 2])
     figure.update_yaxes(title=unit, type="log", range=[low, high], dtick="D2" if high - low < 2 else 1)
     return theme.layout(figure, height=height)
@@ -66,7 +67,7 @@ def cluster_sizes(sizes: np.ndarray, *, names: Sequence[str], height: int = 300)
     """Images per matched cluster (R, K) as one stacked bar a round, in the clusters' own colours."""
     colors = theme.cluster_colors(sizes.shape[1])
     figure = go.Figure()
-    for cluster, name in enumerate(names):
+    for cluster, name in enumerate(map(theme.literal, names)):
         figure.add_bar(
             x=np.arange(len(sizes)),
             y=sizes[:, cluster],
@@ -88,8 +89,8 @@ def confusion(
     figure = go.Figure(
         go.Heatmap(
             z=shares,
-            x=list(cluster_names),
-            y=list(class_names),
+            x=[theme.literal(name) for name in cluster_names],
+            y=[theme.literal(name) for name in class_names],
             customdata=counts,
             text=np.where(counts > 0, counts.astype(str), "") if counts.size <= 400 else None,
             texttemplate="%{text}" if counts.size <= 400 else None,
@@ -128,7 +129,7 @@ def distances_to_centers(distances: np.ndarray, *, names: Sequence[str], height:
     """How far one image is from every matched center, (R, K) Euclidean, one line a cluster in its own colour."""
     colors = theme.cluster_colors(distances.shape[1])
     figure = go.Figure()
-    for cluster, name in enumerate(names):
+    for cluster, name in enumerate(map(theme.literal, names)):
         figure.add_scatter(
             x=np.arange(len(distances)),
             y=np.where(np.isfinite(distances[:, cluster]), distances[:, cluster], np.nan),

@@ -1,5 +1,6 @@
 """The colours and the plotly layout that every figure and component shares, on light and dark backgrounds alike."""
 
+import html
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,11 @@ def cluster_colors(num: int) -> tuple[str, ...]:
         colors.append("#" + "".join(f"{round(value * 255):02x}" for value in candidates[farthest]))
         distances = np.minimum(distances, np.linalg.norm(positions - positions[farthest], axis=1))
     return tuple(colors)
+
+
+def literal(text: str) -> str:
+    """``text`` for plotly, which else reads tags such as links in names, ticks and hover boxes."""
+    return html.escape(str(text), quote=False)
 
 
 def layout(figure: "Figure", *, height: int) -> "Figure":

@@ -40,21 +40,26 @@ class IdecConfig:
     device: str = "auto"
     input_size: int = 8
     embed_dim: int = 10
-    hidden: tuple[int, ...] = (256, 256)
-    epochs: int = 60
+    hidden: tuple[int, ...] = (448, 448)
+    epochs: int = 100
     batch_size: int = 64
     lr: float = 1e-3
     weight_decay: float = 0.0
-    max_rounds: int = 30
-    epochs_per_round: int = 1
-    round_lr: float = 5e-4
+    max_rounds: int = 10
+    epochs_per_round: int = 3
+    epochs_per_update: int = 1
+    round_lr: float = 1e-3
     cluster_weight: float = 0.1
     num_clusters: int = 10
     num_restarts: int = 10
     projection: ProjectionEngine = "auto"
 
     def __post_init__(self):
-        check_at_least(self, 1, "epochs batch_size epochs_per_round num_clusters num_restarts embed_dim input_size")
+        check_at_least(
+            self,
+            1,
+            "epochs batch_size epochs_per_round epochs_per_update num_clusters num_restarts embed_dim input_size",
+        )
         check_at_least(self, 0, "max_rounds cluster_weight seed lr round_lr weight_decay")
         if not 0 < self.held_out_fraction < 1:
             raise Problem(f"held_out_fraction={self.held_out_fraction} must lie between 0 and 1")
@@ -63,7 +68,7 @@ class IdecConfig:
 
 
 def train_idec(config: IdecConfig, run: Run) -> Iterator[dict[str, Any]]:
-    """Pretrain on reconstruction, place centers by k-means, then sharpen: one round is one update of the target.
+    """Pretrain on reconstruction, place centers by k-means, then sharpen: a round is a few updates of the target.
 
     All images are seen, labels never; ``train`` and ``held_out`` scores say only on which images they were counted.
     """
@@ -74,8 +79,10 @@ def train_idec(config: IdecConfig, run: Run) -> Iterator[dict[str, Any]]:
     for index in range(first_round, config.max_rounds + 1):
         if index > 0 and first_epoch == 0:
             optimizer = make_optimizer(model, lr=config.round_lr, weight_decay=config.weight_decay)
-        target = _targets(model, images) if index > 0 else None
+        target = None
         for epoch in range(first_epoch, config.epochs if index == 0 else config.epochs_per_round):
+            if index > 0 and epoch % config.epochs_per_update == 0:
+                target = _targets(model, images)
             parts = train_epoch(
                 model, optimizer, images, _loss_function(config, target), _plan(config, images, index, epoch)
             )
@@ -174,7 +181,7 @@ def _finish_round(
         images=images,
         samples=run.samples(),
         fitted=np.ones(len(images), bool),
-        weights=_parameters(model),
+        weights={name: value for name, value in _parameters(model).items() if name.startswith("encoder.")},
     )
     record = save_and_score(run, index, inputs, seed=config.seed + index)
     q = soft_assignment(embeddings, centers)
@@ -217,5 +224,6 @@ def _parameters(model: _Sharpened) -> dict[str, np.ndarray]:
 def embed_with(run: Run, round_index: int, images: np.ndarray) -> np.ndarray:
     """Embeddings (N, D) float32 of ``images`` (N, H, W, 3) uint8 by the network of ``run`` after a round."""
     model = build_autoencoder(from_plain(IdecConfig, run.description().settings))
-    model.load_state_dict({name: torch.tensor(value) for name, value in run.weights(round_index).items()})
+    kept = {name.removeprefix("encoder."): torch.tensor(value) for name, value in run.weights(round_index).items()}
+    model.encoder.load_state_dict(kept)
     return embed_images(model, images, np.arange(len(images)))[0].numpy()

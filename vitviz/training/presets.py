@@ -60,7 +60,7 @@ PRESETS: dict[str, Preset] = {
     "digits-unsupervised": Preset(
         method="idec",
         title="Digits without labels",
-        why="IDEC on a small autoencoder: 30 updates sharpen the clusters, and no label is ever used.",
+        why="IDEC on a small autoencoder: 30 updates in ten rounds sharpen the clusters, and no label is ever used.",
         minutes=2,
     ),
     "digits-pseudo-labels": Preset(

@@ -14,10 +14,12 @@ from vitviz.ui import run_views
 from vitviz.ui.components.image_grid import MAX_ITEMS
 from vitviz.ui.components.round_map import COLOR_BY, round_map
 from vitviz.ui.labels import safe_label
+from vitviz.ui.problems import shown_problems
 from vitviz.ui.routes import run_addresses
 
 
 @st.fragment
+@shown_problems()
 def show(run: Run) -> None:
     """The round map, the grid of what is selected on it, and the picked image through the rounds; linked by the address."""
     projection = run.projection()
@@ -102,7 +104,7 @@ def _selection_csv(run: Run, samples: np.ndarray, round_index: int) -> str:
 
 def _asked_round(last_round: int) -> int:
     text = st.query_params.get("round", "")
-    return min(int(text), last_round) if text.isdigit() and len(text) < 6 else 0
+    return min(int(text), last_round) if _is_round(text) else 0
 
 
 def _asked_color() -> str:
@@ -113,9 +115,13 @@ def _asked_color() -> str:
 def _asked_selection(last_round: int) -> dict | None:
     round_text, _, polygon_text = st.query_params.get("selected", "").partition("_")
     polygon = polygon_from_text(polygon_text)
-    if polygon is None or not round_text.isdigit():
+    if polygon is None or not _is_round(round_text):
         return None
     return {"polygon": np.asarray(polygon).tolist(), "round": min(int(round_text), last_round)}
+
+
+def _is_round(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6
 
 
 def _remember_selection(selection: dict | None) -> None:

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from vitviz.errors import Problem
+from vitviz.explain.sheets import map_thumbnail
+from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.training.presets import PRESETS
 from vitviz.ui.labels import safe_label
@@ -22,9 +25,8 @@ _PAPERS = (
 
 def begin_here(runs: Sequence[Run]) -> None:
     """Up to three cards: the shipped lessons in their order, else the newest runs."""
-    chosen = sorted((run for run in runs if run.name in _FIRST), key=lambda run: _FIRST.index(run.name)) or list(
-        runs[:3]
-    )
+    shown = [run for run in runs if _has_page(run)]
+    chosen = sorted((run for run in shown if run.name in _FIRST), key=lambda run: _FIRST.index(run.name)) or shown[:3]
     if not chosen:
         st.info(
             "There is no run yet. The line below makes the first one in about two minutes.",
@@ -80,11 +82,19 @@ def table(runs: Sequence[Run]) -> None:
     )
 
 
+def _has_page(run: Run) -> bool:
+    try:
+        return run.description().method in METHOD_PAGES
+    except Problem:
+        return False
+
+
 def _card(run: Run) -> None:
     about, records = run.description(), run.round_metrics()
     preset = PRESETS.get(about.preset)
     st.markdown(f"**{safe_label(about.title or run.name)}**")
     st.caption(preset.why if preset else safe_label(about.dataset_title))
+    _first_and_last_map(run)
     if records and records[-1].get("held_out_nmi") is not None:
         first, last = records[0]["held_out_nmi"], records[-1]["held_out_nmi"]
         st.metric(f"Held-out NMI after {len(records) - 1} rounds", f"{last:.3f}", f"{last - first:+.3f} since round 0")
@@ -94,6 +104,18 @@ def _card(run: Run) -> None:
         icon=":material/arrow_forward:",
         query_params={"run": run.name},
     )
+
+
+def _first_and_last_map(run: Run) -> None:
+    projection = run.projection()
+    if projection is None:
+        return
+    last = len(projection.points) - 1
+    for column, index in zip(st.columns(2), (0, last), strict=True):
+        labels = np.asarray(run.round(index).matched_labels)
+        with column:
+            picture = map_thumbnail(projection.points[index], labels, cluster_colors(int(labels.max()) + 1))
+            st.image(picture, caption=f"round {index}", width="stretch")
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""Pages over the shipped runs and over copies of them that are cut, relabelled or damaged."""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitviz.runs.folder import Run, own_root, shipped_root
+from vitviz.runs.records import Samples
+
+
+@pytest.fixture
+def own_folders(tmp_path, monkeypatch) -> None:
+    """Own runs, caches and data sets lie in the folder of the test; only the shipped runs are seen besides."""
+    for name in ("runs", "cache", "data"):
+        monkeypatch.setenv(f"VITVIZ_{name.upper()}", str(tmp_path / name))
+
+
+@pytest.fixture
+def nothing_shipped(tmp_path, monkeypatch) -> None:
+    """No run is shipped."""
+    monkeypatch.setattr("vitviz.runs.folder.shipped_root", lambda: tmp_path / "shipped")
+
+
+@pytest.fixture(scope="session")
+def copy_run() -> Callable[..., Run]:
+    """``copy_run("name", num_rounds=2, class_names=[...])``: an own run made of the shipped digits.
+
+    Keeps the first ``num_rounds`` rounds (all when None); ``classes`` replaces those of all images; other values replace
+    those of ``run.json``. A run that is cut loses its maps.
+    """
+    digits = shipped_root() / "digits"
+
+    def make(name: str, *, num_rounds: int | None = None, classes: int | None = None, **changes) -> Run:
+        run = Run(Path(shutil.copytree(digits, own_root() / name)))
+        if num_rounds is not None:
+            _cut(run, num_rounds)
+        if classes is not None:
+            samples = dataclasses.asdict(run.samples())
+            np.savez(run.path / "samples.npz", **{**samples, "classes": np.full_like(samples["classes"], classes)})
+        record = json.loads((run.path / "run.json").read_text())
+        (run.path / "run.json").write_text(json.dumps({**record, **changes}))
+        return Run(run.path)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tell_status() -> Callable[..., None]:
+    """``tell_status(run, "running", pid=1, error="...")``: what the process that writes the run would say."""
+
+    def write(run: Run, state: str, *, is_alive: bool = True, error: str = "") -> None:
+        run.set_status(state, error=error)
+        if not is_alive:
+            record = json.loads((run.path / "status.json").read_text())
+            (run.path / "status.json").write_text(json.dumps({**record, "pid": os.getpid(), "process_start": 1.0}))
+
+    return write
+
+
+def _cut(run: Run, num_rounds: int) -> None:
+    for folder in sorted((run.path / "rounds").iterdir())[num_rounds:]:
+        shutil.rmtree(folder)
+    (run.path / "projection.npz").unlink()
+    lines = (run.path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if (record := json.loads(line))["kind"] == "epoch" or record["index"] < num_rounds]
+    (run.path / "metrics.jsonl").write_text("".join(kept))
