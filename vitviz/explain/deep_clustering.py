@@ -74,6 +74,9 @@ def score_curves(run: Run, key: str, *, control: Run | None, others: Sequence[Ru
     curves.append(Curve("training images", run.name, _series(run, f"train_{key}"), "second"))
     if control is not None:
         curves.append(Curve("held-out images, α = 0", control.name, _series(control, f"held_out_{key}"), "control"))
+    raw = _series(run, "raw_kmeans_nmi")
+    if key == "nmi" and len(raw) and not np.isnan(raw[0]):
+        curves.append(Curve("k-means on raw pixels", run.name, np.full(len(raw), raw[0]), "control"))
     if key == "nmi":
         curves.append(Curve("random ids", run.name, _series(run, "random_nmi"), "random"))
     return curves

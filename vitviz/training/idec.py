@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vitviz.clustering.algorithms import Clustering
+from vitviz.clustering.algorithms import Clustering, cluster
 from vitviz.clustering.kmeans import assign, kmeans
+from vitviz.clustering.metrics import scores
 from vitviz.config import from_plain
 from vitviz.data.device import pick_device
 from vitviz.errors import Problem
@@ -23,7 +24,7 @@ from vitviz.nn.autoencoder import AutoencoderOutput, MlpAutoencoder, init_autoen
 from vitviz.runs.folder import Run
 from vitviz.training.deep_clustering_config import ProjectionEngine, check_at_least
 from vitviz.training.loop import EpochPlan, embed_images, load_state_tensors, make_optimizer, state_tensors, train_epoch
-from vitviz.training.rounds import RoundInputs, save_and_score
+from vitviz.training.rounds import RoundInputs, save_and_score, small_pixels
 from vitviz.training.setup import load_images
 from vitviz.training.stopping import warnings
 
@@ -190,10 +191,27 @@ def _finish_round(
     last = [entry for entry in run.metrics() if entry["kind"] == "epoch"][-1]
     record |= {"loss": last["reconstruction_loss"] + config.cluster_weight * divergence, "cluster_loss": divergence}
     record |= {name: last[name] for name in ("reconstruction_loss", "seconds", "images_per_second")}
+    if index == 0:
+        record["raw_kmeans_nmi"] = _nmi_of_raw_pixels(run, images, config)
     record |= {"warnings": warnings([*run.round_metrics(), record]), "stop": None}
     run.append_metrics(record)
     _save_resume_point(run, model, optimizer, index + 1, 0)
     return record
+
+
+def _nmi_of_raw_pixels(run: Run, images: np.ndarray, config: IdecConfig) -> float | None:
+    """What k-means on the pixels scores on held-out images: the control that stands beside every later round."""
+    samples = run.samples()
+    everything = np.ones(len(images), bool)
+    found = cluster(
+        small_pixels(images),
+        everything,
+        "kmeans",
+        config.num_clusters,
+        seed=config.seed,
+        num_restarts=config.num_restarts,
+    )
+    return scores(samples.classes[samples.held_out], found.labels[samples.held_out])["nmi"]
 
 
 def _targets(model: _Sharpened, images: np.ndarray) -> Tensor:

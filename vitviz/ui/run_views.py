@@ -64,7 +64,10 @@ def headline(run: Run, control: Run | None) -> None:
     with within:
         _metric("Within-cluster share W/T", first.get("within_share"), last.get("within_share"), "inverse")
     with beside_nmi:
-        _control_metric(beside.get("held_out_nmi"))
+        if first.get("raw_kmeans_nmi") is not None:
+            _control_metric("Held-out NMI, raw pixels", first["raw_kmeans_nmi"], "k-means without a network")
+        else:
+            _control_metric("Held-out NMI, α = 0", beside.get("held_out_nmi"), "the control: no pull")
     warnings = [f"round {record['index']}: {text}" for record in records for text in record.get("warnings", ())]
     if warnings:
         with st.expander(
@@ -216,9 +219,11 @@ def _metric(title: str, first: float | None, last: float | None, color: str) -> 
     st.metric(title, f"{last:.3f}", change, delta_color=color, border=True)
 
 
-def _control_metric(value: float | None) -> None:
-    text = "no control" if value is None else f"{value:.3f}"
-    st.metric("Held-out NMI, α = 0", text, "the control: no pull", delta_color="off", delta_arrow="off", border=True)
+def _control_metric(title: str, value: float | None, note: str) -> None:
+    if value is None:
+        st.metric(title, "–", "no control run here", delta_color="off", delta_arrow="off", border=True)
+    else:
+        st.metric(title, f"{value:.3f}", note, delta_color="off", delta_arrow="off", border=True)
 
 
 def _journey(clusters: np.ndarray, names: Sequence[str]) -> str:
