@@ -43,7 +43,9 @@ def make_run() -> Callable[..., Run]:
             np.array(classes, np.int32),
             np.arange(len(classes)) % 2 == 1,
         )
-        run = create_run(name, _description(samples, {"cluster_weight": 0.5, "seed": 0, **(settings or {})}, about), samples)
+        run = create_run(
+            name, _description(samples, {"cluster_weight": 0.5, "seed": 0, **(settings or {})}, about), samples
+        )
         for index, labels in enumerate(matched):
             run.save_round(index, make_round(np.array(labels, np.int32), index))
             run.append_metrics(_record(index))

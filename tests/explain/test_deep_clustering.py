@@ -187,7 +187,13 @@ def test_a_damaged_run_among_the_others_is_passed_over(run, make_run):
 
 @pytest.mark.parametrize(
     ("rule", "epsilon", "stops_at"),
-    [("relative", 0.2, 2), ("relative", 0.05, None), ("absolute", 0.05, 2), ("absolute", 0.2, 1), ("absolute", 0.001, None)],
+    [
+        ("relative", 0.2, 2),
+        ("relative", 0.05, None),
+        ("absolute", 0.05, 2),
+        ("absolute", 0.2, 1),
+        ("absolute", 0.001, None),
+    ],
 )
 def test_the_stop_rule_is_read_off_the_recorded_losses(run, rule, epsilon, stops_at):
     inspection = inspect_stop(run, rule=rule, epsilon=epsilon)

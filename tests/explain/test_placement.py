@@ -74,7 +74,7 @@ def test_an_image_of_the_run_is_restored_as_from_its_stored_embedding(placements
 
 
 def test_a_picture_of_another_size_is_refused_with_both_sizes():
-    with pytest.raises(Problem, match="the picture is 16 x 24.*32 px squares"):
+    with pytest.raises(Problem, match=r"the picture is 16 x 24.*32 px squares"):
         place_image(Run(DIGITS), np.zeros((24, 16, 3), np.uint8))
 
 

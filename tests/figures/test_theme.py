@@ -42,4 +42,4 @@ def test_the_layout_lets_the_page_shine_through_and_says_no_colour_of_text():
 
 
 def test_words_from_outside_are_taken_literally_by_plotly():
-    assert theme.literal('<a href="http://x">a & b</a>') == "&lt;a href=\"http://x\"&gt;a &amp; b&lt;/a&gt;"
+    assert theme.literal('<a href="http://x">a & b</a>') == '&lt;a href="http://x"&gt;a &amp; b&lt;/a&gt;'

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from vitviz.runs.folder import Run, own_root, shipped_root
-from vitviz.runs.records import Samples
 
 
 @pytest.fixture

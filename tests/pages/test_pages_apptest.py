@@ -1,4 +1,4 @@
-"""Every page and view under Streamlit's AppTest: over the shipped runs, over none, over damaged ones, with pictures and bad links."""
+"""Every page and view under AppTest: over the shipped runs, over none, over damaged ones, with pictures and bad links."""
 
 import io
 import shutil

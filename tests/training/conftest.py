@@ -33,6 +33,7 @@ TINY = {
         "hidden": [32],
         "epochs": 3,
         "max_rounds": 3,
+        "epochs_per_round": 1,
         "num_restarts": 2,
         "projection": "none",
     },
@@ -41,7 +42,8 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch) -> None:
-    """Runs, caches and data sets are looked for in the folder of the test."""
+    """Runs, caches and data sets are looked for in the folder of the test, where there are none that are shipped."""
+    monkeypatch.setattr("vitviz.runs.folder.shipped_root", lambda: tmp_path / "shipped")
     for name in ("runs", "cache", "data"):
         monkeypatch.setenv(f"VITVIZ_{name.upper()}", str(tmp_path / name))
 

@@ -1,5 +1,6 @@
 """``python -m vitviz``, called in this process: each command once, and each mistake in one line."""
 
+import dataclasses
 import json
 import shlex
 import signal
@@ -12,6 +13,7 @@ import pytest
 from vitviz.__main__ import main
 from vitviz.data.sets import open_image_set
 from vitviz.runs.folder import Run, find_run, list_runs
+from vitviz.training.methods import METHODS
 
 TINY = shlex.split(
     "--set limit=200 --set patch-size=16 --set embed-dim=16 --set depth=1 --set epochs=2 --set extra-epochs=0 "
@@ -140,7 +142,8 @@ def test_settings_are_printed_without_training(call):
 
 def test_a_preset_runs_the_method_it_belongs_to(call):
     code, out, _ = call("train deep_clustering --preset digits-unsupervised --settings")
-    assert code == 0 and "hidden=[256, 256]" in out
+    printed = {line.split("=")[0].replace("-", "_") for line in out.splitlines()}
+    assert code == 0 and printed == {field.name for field in dataclasses.fields(METHODS["idec"].config)}
 
 
 # Looking

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from vitviz.clustering.kmeans import kmeans
+from vitviz.clustering.metrics import nmi
 from vitviz.nn.autoencoder import AutoencoderOutput
 from vitviz.runs.folder import Run
 from vitviz.training.drive import drive
@@ -81,6 +83,15 @@ def test_a_run_ends_with_every_round_and_finite_records(finished_idec):
         assert record["loss"] == pytest.approx(record["reconstruction_loss"] + 0.1 * record["cluster_loss"], abs=1e-6)
 
 
+def test_round_0_says_what_kmeans_on_raw_pixels_scores(finished_idec, digits):
+    samples, records = finished_idec.samples(), finished_idec.round_metrics()
+    pixels = torch.from_numpy(digits[..., 0].reshape(200, -1).copy()) / 255
+    labels = kmeans(pixels, 10, generator=seeded(), num_restarts=2).labels.numpy()
+    expected = nmi(samples.classes[samples.held_out], labels[samples.held_out])
+    assert records[0]["raw_kmeans_nmi"] == pytest.approx(expected, abs=1e-9)
+    assert all("raw_kmeans_nmi" not in record for record in records[1:])
+
+
 def test_ids_are_those_of_the_nearest_center(finished_idec):
     for index in range(4):
         arrays = finished_idec.round(index)
@@ -100,9 +111,9 @@ def test_it_has_no_control(finished_idec):
     assert METHODS["idec"].control(config_of(finished_idec)) is None
 
 
-@pytest.mark.parametrize("epochs_per_round", [1, 2])
-def test_resumed_after_any_record_it_comes_to_the_same_bits(start, content_of, epochs_per_round):
-    changes = {"epochs_per_round": epochs_per_round, "epochs": 2, "max_rounds": 2}
+@pytest.mark.parametrize("changes", [{}, {"epochs_per_round": 3, "epochs_per_update": 2}], ids=["plain", "updates"])
+def test_resumed_after_any_record_it_comes_to_the_same_bits(start, content_of, changes):
+    changes = {"epochs": 2, "max_rounds": 2, **changes}
     whole = start("whole", "idec", **changes)
     drive(whole)
     for stop in range(1, len(whole.metrics()) + 1):

@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 
 from vitviz.errors import Problem
-from vitviz.explain import deep_clustering as explain
 from vitviz.explain.restoration import restore_samples
 from vitviz.explain.round_map import map_coordinates, points_inside, polygon_from_text, polygon_to_text
 from vitviz.explain.sheets import contact_sheet
@@ -30,7 +29,7 @@ def show(run: Run) -> None:
             f"python -m vitviz project {run.name}",
         )
     addresses, about = run_addresses(run), run.description()
-    standing = explain.classes_of_clusters(run)
+    standing = run_views.classes_of_clusters(run)
     last_round = len(projection.points) - 1
     state = round_map(
         key=f"map_{run.name}",

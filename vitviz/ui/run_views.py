@@ -90,7 +90,7 @@ def grid(
 ) -> int | None:
     """Thumbnails of ``samples`` framed in their cluster's colour at a round; returns the one just clicked."""
     about, known, names = run.description(), run.samples(), cluster_names(run)
-    labels, colors = run.round(round_index).matched_labels, cluster_colors(explain.count_clusters(run))
+    labels, colors = run.round(round_index).matched_labels, cluster_colors(classes_of_clusters(run).shape[1])
     items = []
     for place, sample in enumerate(samples):
         label = about.class_names[known.classes[sample]] if known.classes[sample] >= 0 else "?"
@@ -141,12 +141,17 @@ def show_placement(run: Run, placement: Placement) -> None:
 
 def cluster_names(run: Run) -> list[str]:
     """``cluster 3 (cat)``: the matched id and the class it stands for in the last round."""
-    about, standing = run.description(), explain.classes_of_clusters(run)[-1]
+    about, standing = run.description(), classes_of_clusters(run)[-1]
     named = (
         f" ({about.class_names[one]})" if one >= 0 and about.class_names[one] != str(index) else ""
         for index, one in enumerate(standing)
     )
     return [f"cluster {index}{extra}" for index, extra in enumerate(named)]
+
+
+def classes_of_clusters(run: Run) -> np.ndarray:
+    """``explain.deep_clustering.classes_of_clusters``, kept by run and version: (R, K) class ids, -1 for none."""
+    return _classes_of_clusters(run.name, run.version(), _run=run)
 
 
 def short_names(names: Sequence[str]) -> list[str]:
@@ -197,6 +202,11 @@ def classes_sentence(run: Run) -> str:
     """The classes of a run, a few of them by name."""
     names = [safe_label(name) for name in run.description().class_names]
     return ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:12])} and {len(names) - 12} more"
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _classes_of_clusters(name: str, version: str, _run: Run) -> np.ndarray:
+    return explain.classes_of_clusters(_run)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

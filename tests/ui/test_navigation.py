@@ -1,0 +1,54 @@
+"""The list of pages against the files there are."""
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from vitviz.training.methods import METHODS
+from vitviz.ui import navigation
+
+PAGES = Path(__file__).resolve().parents[2] / "pages"
+LISTED = [name for entries in navigation.SECTIONS.values() for name, _, _ in entries]
+
+
+def test_every_file_of_pages_is_listed_once():
+    assert sorted(LISTED) == sorted(path.stem for path in PAGES.glob("*.py"))
+
+
+def _write_pages() -> None:
+    import streamlit as st
+
+    from vitviz.ui import navigation
+
+    st.json({section: [[one.title, one.url_path] for one in pages] for section, pages in navigation.pages().items()})
+    st.json([navigation.page(name).url_path for entries in navigation.SECTIONS.values() for name, _, _ in entries])
+
+
+@pytest.fixture(scope="module")
+def written() -> list:
+    """What a running app says of its pages."""
+    return [json.loads(one.value) for one in AppTest.from_function(_write_pages).run().json]
+
+
+def test_home_alone_is_the_page_without_an_address(written):
+    assert written[1] == ["" if name == "home" else name for name in LISTED]
+
+
+def test_sections_hold_the_pages_in_their_order(written):
+    wanted = {
+        section: [[title, "" if name == "home" else name] for name, title, _ in entries]
+        for section, entries in navigation.SECTIONS.items()
+    }
+    assert written[0] == wanted
+
+
+def test_every_method_has_a_page_that_exists():
+    assert set(navigation.METHOD_PAGES) == set(METHODS)
+    assert set(navigation.METHOD_PAGES.values()) <= set(LISTED)
+
+
+def test_a_page_that_there_is_not_is_no_page():
+    with pytest.raises(StopIteration):
+        navigation.page("../../etc/passwd")
