@@ -197,14 +197,17 @@ def show_upload(run: Run, control: Run | None) -> None:
         if picked is None:
             st.caption(words.upload_hint(run_views.classes_sentence(run), size))
             return
-        pixels = run_views.as_run_sees(run, picked)
+        inverted = st.toggle(
+            "Swap light and dark", key="inverted", help="These digits are light on dark; ink on paper is not."
+        )
+        pixels = run_views.as_run_sees(run, picked, inverted=inverted)
         st.image(
             contact_sheet(pixels[None], columns=1, cell=224), caption=f"as the network sees it, {size} x {size} px"
         )
         for note in picked.notes:
             st.caption(note)
     with right:
-        placement = run_views.placed(place_image, run, pixels, picked.key)
+        placement = run_views.placed(place_image, run, pixels, f"{picked.key}-{inverted}")
         run_views.show_placement(run, placement)
 
 

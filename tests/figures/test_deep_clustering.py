@@ -81,7 +81,8 @@ def test_the_stop_figure_shows_each_change_and_colours_those_below_epsilon():
     assert bars.marker.color[0] != bars.marker.color[1] == CLUSTER_COLORS[0]
     level, stop = figure.layout.shapes
     assert (level.y0, stop.x0) == (0.1, 2.5)
-    assert figure.layout.annotations[0].text == "ε = 0.1"
+    (label,) = figure.layout.annotations
+    assert (label.text, label.y) == ("ε = 0.1", -1), "an annotation of a logarithmic axis stands at the logarithm"
     assert _axes(figure) == ("round", "relative change of L")
 
 
@@ -95,6 +96,12 @@ def test_epsilon_and_all_changes_lie_inside_the_stop_figure():
     figure = figures.loss_and_stop(_inspection([1.0, 0.2, 0.199]), epsilon=0.001)
     low, high = 10 ** np.array(figure.layout.yaxis.range)
     assert low < 0.001 < 0.8 < high
+    assert figure.layout.yaxis.tickvals == (0.001, 0.01, 0.1, 1.0)
+
+
+def test_a_stop_figure_of_few_decades_has_ticks_in_between():
+    figure = figures.loss_and_stop(_inspection([1.0, 0.7, 0.6]), epsilon=0.05)
+    assert figure.layout.yaxis.tickvals == (0.05, 0.1, 0.2, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +120,7 @@ def test_sizes_are_stacked_bars_in_the_clusters_own_colours():
     assert [trace.name for trace in figure.data] == ["cluster 0 (cat)", "cluster 1"]
     assert [trace.marker.color for trace in figure.data] == list(CLUSTER_COLORS[:2])
     assert figure.layout.barmode == "stack"
+    assert figure.layout.legend.traceorder == "normal"
     assert _axes(figure) == ("round", "images")
 
 

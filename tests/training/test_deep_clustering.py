@@ -313,6 +313,21 @@ def test_unlabelled_images_take_part_and_are_left_out_of_every_score(start, monk
     assert run.round(2).matched_labels.max() == 9
 
 
+@pytest.mark.parametrize(
+    ("method", "changes"), [("deep_clustering", {}), ("deep_clustering", {"targets": "pseudo_labels"}), ("idec", {})]
+)
+def test_a_data_set_without_any_label_takes_a_run_to_its_end_without_scores(start, monkeypatch, method, changes):
+    images = open_image_set("digits", limit=200)
+    fake = dataclasses.replace(images, labels=np.full(200, -1, np.int32), class_names=())
+    monkeypatch.setattr("vitviz.training.setup.open_image_set", lambda *_, **__: fake)
+    run = start("bare", method, **changes)
+    drive(run)
+    assert run.status().state == "finished"
+    for record in run.round_metrics():
+        assert {record[f"{part}_{name}"] for name in SCORES for part in ("train", "held_out")} == {None}
+        assert record["random_nmi"] is None and 0 <= record["within_share"] <= 1
+
+
 # Faults
 
 

@@ -104,7 +104,7 @@ def test_a_resume_point_of_other_settings_is_refused(start, own_copy):
 def train_in_a_process(*arguments: str) -> subprocess.Popen:
     settings = {"limit": 200, "patch-size": 16, "embed-dim": 16, "depth": 1, "epochs": 2, "extra-epochs": 0}
     settings |= {
-        "max-rounds": 8,
+        "max-rounds": 10,
         "epochs-per-round": 3,
         "num-restarts": 2,
         "stop-rule": "max_rounds",
@@ -140,10 +140,10 @@ def test_killed_at_random_moments_a_process_comes_to_the_ids_of_one_that_was_not
     assert process.returncode == 0, output
     assert killed.status().state == "finished"
 
-    whole = start("whole", max_rounds=8, epochs_per_round=3)
+    whole = start("whole", max_rounds=10, epochs_per_round=3)
     drive(whole)
-    assert killed.num_rounds() == whole.num_rounds() == 9
-    for index in range(9):
+    assert killed.num_rounds() == whole.num_rounds() == 11
+    for index in range(11):
         assert np.array_equal(killed.round(index).labels, whole.round(index).labels)
         assert np.array_equal(killed.round(index).matched_labels, whole.round(index).matched_labels)
     assert [record["index"] for record in killed.metrics()] == [record["index"] for record in whole.metrics()]

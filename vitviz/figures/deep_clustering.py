@@ -53,14 +53,24 @@ def loss_and_stop(inspection, *, epsilon: float, height: int = 300) -> go.Figure
         showlegend=False,
     )
     line = {"color": theme.CLUSTER_COLORS[6], "width": 2}
-    figure.add_hline(y=epsilon, line=line, annotation_text=f"ε = {epsilon:g}", annotation_position="top left")
+    figure.add_hline(y=epsilon, line=line)
+    # on a logarithmic axis plotly wants a shape's place as it is, and an annotation's as its logarithm
+    where = {"x": 0, "xref": "paper", "xanchor": "left", "y": float(np.log10(epsilon)), "yanchor": "bottom"}
+    figure.add_annotation(text=f"ε = {epsilon:g}", showarrow=False, **where)
     if inspection.stops_at is not None:
         figure.add_vline(x=inspection.stops_at + 0.5, line={**line, "dash": "dash"})
     figure.update_xaxes(title="round", dtick=1)
     heights = np.append(inspection.changes[np.isfinite(inspection.changes)], epsilon)
     low, high = np.log10([max(heights.min(), 1e-6) / 2, heights.max() * 2])
-    figure.update_yaxes(title=unit, type="log", range=[low, high], dtick="D2" if high - low < 2 else 1)
+    figure.update_yaxes(title=unit, type="log", range=[low, high], tickvals=_log_ticks(low, high))
     return theme.layout(figure, height=height)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Places 1, 2 and 5 of every decade between the exponents, only 1 when there are many decades."""
+    steps = (1, 2, 5) if high - low < 2.5 else (1,)
+    places = [step * 10.0**decade for decade in range(int(np.floor(low)), int(np.ceil(high)) + 1) for step in steps]
+    return [float(f"{place:.6g}") for place in places if low <= np.log10(place) <= high]
 
 
 def cluster_sizes(sizes: np.ndarray, *, names: Sequence[str], height: int = 300) -> go.Figure:
@@ -122,6 +132,37 @@ def moves(kinds: np.ndarray, *, height: int = 90) -> go.Figure:
     figure.update_layout(barmode="stack")
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
+    return theme.layout(figure, height=height)
+
+
+def path_on_map(
+    points: np.ndarray, labels: np.ndarray, path: np.ndarray, *, names: Sequence[str], height: int = 380
+) -> go.Figure:
+    """Where one image stands on the maps of R rounds: its path (R, 2) over the last map's points (N, 2) and labels (N,)."""
+    colors, before = np.array(theme.cluster_colors(len(names))), len(path) - 1
+    figure = go.Figure()
+    figure.add_scatter(
+        x=points[:, 0],
+        y=points[:, 1],
+        mode="markers",
+        marker={"size": 4, "color": colors[labels], "opacity": 0.45},
+        text=np.array(names)[labels],
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=path[:, 0],
+        y=path[:, 1],
+        mode="lines+markers+text",
+        line={"color": theme.UNKNOWN_COLOR, "width": 2},
+        marker={"size": [7] * before + [14], "symbol": ["circle"] * before + ["star"], "color": theme.ACCENT_LIGHT},
+        text=[str(index) for index in range(len(path))],
+        textposition="top center",
+        name="your image, by round",
+        hovertemplate="your image at round %{text}<extra></extra>",
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
     return theme.layout(figure, height=height)
 
 

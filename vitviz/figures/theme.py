@@ -83,6 +83,7 @@ def layout(figure: "Figure", *, height: int) -> "Figure":
         font={"size": 13},
         colorway=list(CLUSTER_COLORS),
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "title": {"text": ""}},
+        legend_traceorder="normal",  # stacked bars would turn it round
         hoverlabel={"font": {"size": 13}},
         modebar={"remove": ["lasso2d", "select2d", "autoScale2d"]},
     )

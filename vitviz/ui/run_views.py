@@ -11,8 +11,10 @@ from vitviz.explain.sheets import contact_sheet
 from vitviz.figures import deep_clustering as figures
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
+from vitviz.ui import words
 from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.labels import safe_label
+from vitviz.ui.memory import settle_memory
 from vitviz.ui.pickers import PickedImage
 from vitviz.ui.routes import run_addresses
 
@@ -133,10 +135,11 @@ def show_placement(run: Run, placement: Placement) -> None:
     st.markdown("**Nearest images of the run, last round**")
     grid(run, last, placement.neighbors[last], key="neighbors")
     if placement.points is not None:
-        x, y = placement.points[last]
-        st.caption(
-            f"On the map of round {last} it would stand at ({x:.2f}, {y:.2f}), placed by its five nearest images."
-        )
+        shown = _spread_sample(len(run.samples().indices))
+        labels = np.asarray(run.round(last).matched_labels)[shown]
+        maps = run.projection().points
+        chart(figures.path_on_map(maps[last][shown], labels, placement.points, names=names), key="path")
+        st.caption(words.path_caption(len(shown), len(run.samples().indices), last))
 
 
 def cluster_names(run: Run) -> list[str]:
@@ -185,17 +188,20 @@ def shrink(images: np.ndarray) -> np.ndarray:
     return np.asarray(images)[:, ::step, ::step]
 
 
-def as_run_sees(run: Run, picked: PickedImage) -> np.ndarray:
-    """The picture cut to the run's square: (img_size, img_size, 3) uint8."""
+def as_run_sees(run: Run, picked: PickedImage, *, inverted: bool = False) -> np.ndarray:
+    """The picture cut to the run's square, light and dark swapped if ``inverted``: (img_size, img_size, 3) uint8."""
     from vitviz.data.images import fit_image
 
-    return fit_image(picked.pixels, run.description().img_size)
+    pixels = fit_image(picked.pixels, run.description().img_size)
+    return 255 - pixels if inverted else pixels
 
 
 def placed(place: Callable[[Run, np.ndarray], Placement], run: Run, pixels: np.ndarray, key: str) -> Placement:
     """``place(run, pixels)``, kept by run, version and the picture's content."""
     with st.spinner("Embedding the picture in every round …"):
-        return _placed(run.name, run.version(), key, _place=place, _run=run, _pixels=pixels)
+        placement = _placed(run.name, run.version(), key, _place=place, _run=run, _pixels=pixels)
+    settle_memory()
+    return placement
 
 
 def classes_sentence(run: Run) -> str:
@@ -219,6 +225,10 @@ def _images(name: str, fingerprint: str, _run: Run) -> np.ndarray:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _placed(name: str, version: str, key: str, _place, _run: Run, _pixels: np.ndarray) -> Placement:
     return _place(_run, _pixels)
+
+
+def _spread_sample(num: int, most: int = 3_000) -> np.ndarray:
+    return np.arange(num) if num <= most else np.linspace(0, num - 1, most).astype(int)
 
 
 def _metric(title: str, first: float | None, last: float | None, color: str) -> None:

@@ -70,3 +70,12 @@ def confusion_caption(round_index: int, part: str) -> str:
 def upload_hint(classes: str, img_size: int) -> str:
     """What picture to give."""
     return f"Give a picture of what this run knows ({classes}). It is cut to a square and shrunk to {img_size} px."
+
+
+def path_caption(num_shown: int, num_images: int, last: int) -> str:
+    """What the path of an uploaded picture over the map shows."""
+    shown = f"all {num_images:,} images" if num_shown == num_images else f"{num_shown:,} of {num_images:,} images"
+    return (
+        f"The map of round {last} ({shown}), and where the picture stood in every round, the star last. It is placed among its five nearest "
+        "images of each round, not by a new map."
+    )
