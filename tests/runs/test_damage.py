@@ -1,0 +1,73 @@
+"""A damaged file of a run is named in one sentence; nothing else of the run is lost."""
+
+import contextlib
+import random
+import re
+
+import numpy as np
+import pytest
+
+from vitviz.errors import Problem
+from vitviz.runs.folder import Run
+from vitviz.runs.records import Projection
+
+READERS = {
+    "samples.npz": lambda run: run.samples(),
+    "projection.npz": lambda run: run.projection(),
+    "weights.safetensors": lambda run: run.weights(),
+    "resume.safetensors": lambda run: run.resume_point(),
+    "rounds/000/weights.safetensors": lambda run: run.weights(0),
+    "rounds/000/embeddings.npy": lambda run: run.round(0),
+    "rounds/000/labels.npy": lambda run: run.round(0),
+}
+
+
+@pytest.fixture
+def run(new_run, new_round):
+    """A run with a file of every kind."""
+    run = new_run()
+    run.save_round(0, new_round(), {"a": np.ones(3, np.float32)})
+    run.save_projection(Projection(points=np.zeros((1, 20, 2)), engine="pca", seed=0, settings={"a": 1}))
+    run.save_weights({"a": np.ones(3, np.float32)})
+    run.save_resume_point({"a": np.ones(3), "b": np.array(2)}, {"round": 1, "epoch": 0, "num_rounds": 1})
+    return run
+
+
+def read_all_but(run: Run, name: str) -> None:
+    for other, read in READERS.items():
+        if other.partition("/")[0] != name.partition("/")[0]:
+            assert read(run) is not None
+    assert run.description().num_images == 20
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("content", ["", "x", "half", "zeros", "pickle"])
+def test_a_file_that_is_none_is_named(run, name, content):
+    path = run.path / name
+    whole = path.read_bytes()
+    contents = {"half": whole[: len(whole) // 2], "zeros": bytes(len(whole)), "pickle": b"\x80\x04N."}
+    path.write_bytes(contents.get(content, content.encode()))
+    folder = re.escape(name.rpartition("/")[0] if name.endswith(".npy") else name)
+    with pytest.raises(Problem, match=f"^{folder} of run 'first' cannot be read: "):
+        READERS[name](Run(run.path))
+    read_all_but(Run(run.path), name)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_flipped_bit_is_told_or_harmless_but_never_a_fault(run, name):
+    path, draw = run.path / name, random.Random(0)
+    content = path.read_bytes()
+    for _ in range(150):
+        flipped = bytearray(content)
+        flipped[draw.randrange(min(len(content), 400))] ^= 1 << draw.randrange(8)
+        path.write_bytes(flipped)
+        with contextlib.suppress(Problem):
+            READERS[name](Run(run.path))
+    path.write_bytes(content)
+    assert READERS[name](Run(run.path)) is not None
+
+
+def test_samples_that_are_gone_are_named(run):
+    (run.path / "samples.npz").unlink()
+    with pytest.raises(Problem, match=r"^samples\.npz of run 'first' cannot be read: "):
+        Run(run.path).samples()

@@ -1,0 +1,320 @@
+"""The run folder: the only code that knows its file names.
+
+``run.json`` decisions, ``status.json`` state, ``metrics.jsonl`` one record a line, ``samples.npz`` which images,
+``rounds/000/`` arrays of a round with a manifest of sha256 sums, ``projection.npz`` the maps, ``weights.safetensors``
+parameters, ``resume.safetensors`` all that is needed to go on. A round is a folder rather than one ``.npz`` so that its
+arrays can be memory-mapped.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitviz.errors import Problem
+from vitviz.runs import atomic, manifest, status
+from vitviz.runs.records import Description, Progress, Projection, Round, Samples, Status
+from vitviz.runs.schema import SCHEMA, migrate
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+def shipped_root() -> Path:
+    """The folder of the runs that come with vitviz."""
+    return _PROJECT / "checkpoints"
+
+
+def own_root() -> Path:
+    """The folder your runs are written to: ``VITVIZ_RUNS``, or ``runs/`` beside the app."""
+    return Path(os.environ.get("VITVIZ_RUNS") or _PROJECT / "runs")
+
+
+def list_runs() -> list["Run"]:
+    """All readable-looking runs, yours first (newest first), then the shipped ones by name. Own names hide shipped ones."""
+    own = sorted(_runs_in(own_root()), key=lambda run: run.path.stat().st_mtime, reverse=True)
+    names = {run.name for run in own}
+    return own + sorted((run for run in _runs_in(shipped_root()) if run.name not in names), key=lambda run: run.name)
+
+
+def find_run(name: str) -> "Run":
+    """The run of that name among ``list_runs()``; a name never becomes a path. Raises Problem when there is none."""
+    for run in list_runs():
+        if run.name == name:
+            return run
+    raise Problem(f"there is no run named '{name[:64]}'", "", "python -m vitviz runs lists those there are")
+
+
+def create_run(name: str, description: Description, samples: Samples) -> "Run":
+    """A new empty run in ``own_root()``. Raises Problem for a bad name, a taken one, or a folder that cannot be written."""
+    if not NAME_PATTERN.fullmatch(name):
+        raise Problem(
+            f"'{name}' cannot name a run", "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit"
+        )
+    run = Run(own_root() / name)
+    if (run.path / "run.json").exists():
+        raise Problem(f"run '{name}' exists", "", "add --resume to go on with it, or choose another --run name")
+    try:
+        (run.path / "rounds").mkdir(parents=True, exist_ok=True)
+        arrays = {part: getattr(samples, part) for part in ("indices", "classes", "held_out")}
+        atomic.write_file(run.path / "samples.npz", lambda file: np.savez(file, **arrays))
+        atomic.write_json(run.path / "run.json", dataclasses.asdict(dataclasses.replace(description, schema=SCHEMA)))
+    except OSError as error:
+        raise Problem(f"run '{name}' cannot be written to {run.path.parent}", error.strerror or str(error)) from error
+    return run
+
+
+class Run:
+    """One run folder. Reading is free; writing is for the one process that holds ``run.owned()``."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.name = path.name
+
+    # What there is
+
+    @cached_property
+    def _description(self) -> Description:
+        record = migrate(self.name, _read_json(self.path / "run.json"))
+        try:
+            names, notes = tuple(record["class_names"]), tuple(record.get("notes", ()))
+            return Description(**{**record, "class_names": names, "notes": notes})
+        except (KeyError, TypeError) as error:
+            raise Problem(f"run '{self.name}' cannot be read", f"run.json: {error}") from error
+
+    def description(self) -> Description:
+        """Settings, data set, seed, versions. Raises Problem when damaged or of a newer schema."""
+        return self._description
+
+    def is_shipped(self) -> bool:
+        """Whether the run came with vitviz, and is thus read-only."""
+        return self.path.parent == shipped_root()
+
+    def status(self) -> Status:
+        """The state now; ``running`` with a dead process is told as ``interrupted``."""
+        return status.read(self.path / "status.json")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All complete records in order. A last line cut short by a kill is left out."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        records = []
+        for line in lines:
+            with contextlib.suppress(json.JSONDecodeError):
+                records.append(json.loads(line))
+        return records
+
+    def round_metrics(self) -> list[dict[str, Any]]:
+        """The records of complete rounds, by index."""
+        return [record for record in self.metrics() if record["kind"] == "round"]
+
+    def num_rounds(self) -> int:
+        """How many rounds are complete, counted from 0 without a gap."""
+        count = 0
+        while (self._round_path(count) / manifest.NAME).exists():
+            count += 1
+        return count
+
+    @cached_property
+    def _samples(self) -> Samples:
+        with self._open_arrays("samples.npz") as arrays:
+            return Samples(**{part: arrays[part] for part in ("indices", "classes", "held_out")})
+
+    def samples(self) -> Samples:
+        """Which images the rows of every round are."""
+        return self._samples
+
+    def round(self, index: int) -> Round:
+        """Arrays of a round, memory-mapped. Raises Problem when there is no such round."""
+        folder = self._round_path(index)
+        if not (folder / manifest.NAME).exists():
+            raise Problem(f"run '{self.name}' has no round {index}", f"its rounds are 0 to {self.num_rounds() - 1}")
+        names = [part.name for part in dataclasses.fields(Round)]
+        with self._reading(f"rounds/{folder.name}"):
+            return Round(
+                **{
+                    name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+                    for name in names
+                    if (folder / f"{name}.npy").exists()
+                }
+            )
+
+    def projection(self) -> Projection | None:
+        """The maps over rounds, or None before they are made."""
+        if not (self.path / "projection.npz").exists():
+            return None
+        with self._open_arrays("projection.npz") as arrays:
+            return Projection(points=arrays["points"], **json.loads(str(arrays["made_by"])))
+
+    def version(self) -> str:
+        """A short token that changes whenever rounds or maps are added: for caches and addresses."""
+        parts = [self._description.created, self.num_rounds()]
+        with contextlib.suppress(FileNotFoundError):
+            parts.append((self.path / "projection.npz").stat().st_mtime_ns)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+    def weights(self, round_index: int | None = None) -> dict[str, np.ndarray]:
+        """Parameters by name after a round (of the last state when None). Raises Problem when they were not kept."""
+        name = "weights.safetensors" if round_index is None else f"rounds/{round_index:03d}/weights.safetensors"
+        if not (self.path / name).exists():
+            raise Problem(
+                f"run '{self.name}' kept no weights" + ("" if round_index is None else f" for round {round_index}")
+            )
+        with self._reading(name):
+            return _load_tensors(self.path / name)[0]
+
+    def has_weights(self, round_index: int) -> bool:
+        """Whether the parameters after that round were kept."""
+        return (self._round_path(round_index) / "weights.safetensors").exists()
+
+    def damaged_files(self) -> list[str]:
+        """Files of rounds whose bytes are not those that were written (by sha256), e.g. ``rounds/002/labels.npy``."""
+        return [
+            f"rounds/{folder.name}/{name}"
+            for index in range(self.num_rounds())
+            for folder in [self._round_path(index)]
+            for name in manifest.differing_files(folder)
+        ]
+
+    # Writing
+
+    @contextlib.contextmanager
+    def owned(self):
+        """Hold the run for writing. Raises Problem when another process does."""
+        with status.lock(self.path / "owner.lock", self.name):
+            self._sweep()
+            yield self
+
+    def set_status(self, state: str, *, progress: Progress | None = None, error: str = "") -> None:
+        """Write ``status.json`` with this process as the owner and the time as the heartbeat."""
+        status.write(self.path / "status.json", state, progress or self.status().progress, error)
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one record (``kind`` is ``epoch`` or ``round``); readers see it whole or not at all."""
+        self._write_metrics([*self.metrics(), dict(record)])
+
+    def save_round(self, index: int, arrays: Round, weights: Mapping[str, np.ndarray] | None = None) -> None:
+        """Write a round into a temporary folder with its manifest, then rename it into place. Weights are kept as float16."""
+        temporary = self.path / "rounds" / f"{atomic.TEMPORARY_PREFIX}{index:03d}-{os.getpid()}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        for part in dataclasses.fields(Round):
+            array = getattr(arrays, part.name)
+            if array is not None:
+                np.save(temporary / f"{part.name}.npy", array, allow_pickle=False)
+        if weights is not None:
+            _save_tensors(temporary / "weights.safetensors", _halved(weights), {})
+        manifest.write(temporary)
+        os.rename(temporary, self._round_path(index))
+        atomic.sync_folder(self.path / "rounds")
+
+    def save_projection(self, projection: Projection) -> None:
+        """Write the maps and what made them."""
+        made_by = {"engine": projection.engine, "seed": projection.seed, "settings": projection.settings}
+        arrays = {"points": projection.points.astype(np.float32), "made_by": json.dumps(made_by)}
+        atomic.write_file(self.path / "projection.npz", lambda file: np.savez(file, **arrays))
+
+    def save_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Write the parameters of the last state."""
+        _save_tensors(self.path / "weights.safetensors", weights, {})
+
+    def save_resume_point(self, tensors: Mapping[str, np.ndarray], position: Mapping[str, int]) -> None:
+        """Write all that is needed to go on, with the place in the run it belongs to and the number of records so far."""
+        notes = {**position, "num_records": len(self.metrics())}
+        _save_tensors(self.path / "resume.safetensors", tensors, {"position": json.dumps(notes)})
+
+    def resume_point(self) -> tuple[dict[str, np.ndarray], dict[str, int]] | None:
+        """Tensors and position of the last resume point, or None when there is none."""
+        if not (self.path / "resume.safetensors").exists():
+            return None
+        with self._reading("resume.safetensors"):
+            tensors, notes = _load_tensors(self.path / "resume.safetensors")
+            return tensors, json.loads(notes["position"])
+
+    def rewind(self, *, num_records: int, num_rounds: int) -> None:
+        """Drop what was written after the resume point: it is about to be computed again."""
+        self._write_metrics(self.metrics()[:num_records])
+        while (last := self.num_rounds()) > num_rounds:
+            # out of the way in one step first: a kill halfway through must not leave half a round in its place
+            dropped = self.path / "rounds" / f"{atomic.TEMPORARY_PREFIX}dropped-{last - 1:03d}"
+            os.rename(self._round_path(last - 1), dropped)
+            shutil.rmtree(dropped)
+        if (self.path / "projection.npz").exists():
+            (self.path / "projection.npz").unlink()
+
+    @contextlib.contextmanager
+    def _reading(self, name: str):
+        try:
+            yield
+        except Exception as error:  # a damaged file raises anything
+            raise Problem(f"{name} of run '{self.name}' cannot be read", str(error)) from error
+
+    @contextlib.contextmanager
+    def _open_arrays(self, name: str):
+        # opened here, since numpy leaves a file open that it finds damaged
+        with self._reading(name), open(self.path / name, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
+
+    def _round_path(self, index: int) -> Path:
+        return self.path / "rounds" / f"{index:03d}"
+
+    def _write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
+        text = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
+        atomic.write_file(self.path / "metrics.jsonl", lambda file: file.write(text.encode()))
+
+    def _sweep(self) -> None:
+        for folder in (self.path, self.path / "rounds"):
+            for leftover in folder.glob(f"{atomic.TEMPORARY_PREFIX}*"):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+
+def _runs_in(root: Path) -> list[Run]:
+    try:
+        entries = [entry for entry in os.scandir(root) if entry.is_dir()]
+    except OSError:
+        return []
+    return [
+        Run(Path(entry.path))
+        for entry in entries
+        if NAME_PATTERN.fullmatch(entry.name) and os.path.exists(os.path.join(entry.path, "run.json"))
+    ]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Problem(f"run '{path.parent.name}' cannot be read", f"{path.name} is damaged or missing") from error
+    if not isinstance(value, dict):
+        raise Problem(f"run '{path.parent.name}' cannot be read", f"{path.name} holds no settings")
+    return value
+
+
+def _save_tensors(path: Path, tensors: Mapping[str, np.ndarray], notes: dict[str, str]) -> None:
+    from safetensors.numpy import save
+
+    # not ascontiguousarray: it gives an array without dimensions one
+    content = save({name: np.asarray(value, order="C") for name, value in tensors.items()}, metadata=notes or None)
+    atomic.write_file(path, lambda file: file.write(content))
+
+
+def _halved(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: value.astype(np.float16) if value.dtype == np.float32 else value for name, value in tensors.items()}
+
+
+def _load_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118

@@ -1,0 +1,95 @@
+"""What a run folder holds, as dataclasses of plain values and arrays."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """``run.json``: everything that was decided before the first step.
+
+    ``dataset`` is the name or path the images came from, ``dataset_fingerprint`` its 16 hex characters, ``command`` a
+    line that makes the run again, ``versions`` the libraries' versions, ``device`` the machine in words.
+    """
+
+    method: str
+    settings: dict
+    dataset: str
+    dataset_title: str = ""
+    dataset_fingerprint: str
+    img_size: int
+    num_images: int
+    class_names: tuple[str, ...]
+    num_clusters: int
+    seed: int
+    preset: str = ""
+    title: str = ""
+    command: str = ""
+    notes: tuple[str, ...] = ()
+    versions: dict = field(default_factory=dict)
+    git_commit: str = ""
+    device: str = ""
+    created: str = ""
+    schema: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is: ``done`` of ``total`` steps, and what it is doing now."""
+
+    done: int = 0
+    total: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """``status.json``. ``state`` as read is one of queued, running, finished, failed, cancelled, interrupted."""
+
+    state: str
+    pid: int = 0
+    process_start: float = 0.0
+    host: str = ""
+    heartbeat: float = 0.0
+    progress: Progress = Progress()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Which images the rows of every round are: index into the data set, class id (-1 unlabelled), held out or not."""
+
+    indices: np.ndarray
+    classes: np.ndarray
+    held_out: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One round's arrays, memory-mapped when read back.
+
+    embeddings (N, D) float16; labels (N,) int32 as the algorithm named them; matched_labels (N,) int32 renamed to agree
+    with the round before; centers (K, D) float32 in the order of the raw labels; distances and runner_up_distances (N,)
+    float32, Euclidean, to the own and the nearest other center; predictions (N,) int32, the classifier's class
+    (-1 where there is none); decoder (D + 1, pixels) float16 or None, the ridge decoder of figure 5.
+    """
+
+    embeddings: np.ndarray
+    labels: np.ndarray
+    matched_labels: np.ndarray
+    centers: np.ndarray
+    distances: np.ndarray
+    runner_up_distances: np.ndarray
+    predictions: np.ndarray
+    decoder: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projection:
+    """``projection.npz``: points (R, N, 2) float32, one map a round, and what made it."""
+
+    points: np.ndarray
+    engine: str
+    seed: int
+    settings: dict

@@ -1,0 +1,28 @@
+"""The version of the run folder: older records are brought up to date on reading, newer ones are refused by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from vitviz.errors import Problem
+
+SCHEMA = 1
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Version n to the function that turns its ``run.json`` record into one of version n + 1."""
+
+
+def migrate(name: str, record: dict[str, Any]) -> dict[str, Any]:
+    """``record`` in the present schema. Raises Problem for a newer schema, or none at all."""
+    version = record.get("schema")
+    if not isinstance(version, int):
+        raise Problem(f"run '{name}' cannot be read", "its run.json names no schema version")
+    if version > SCHEMA:
+        raise Problem(
+            f"run '{name}' was made by a newer vitviz (schema {version}, this one reads {SCHEMA})", "", "update vitviz"
+        )
+    while version < SCHEMA:
+        if version not in MIGRATIONS:
+            raise Problem(f"run '{name}' cannot be read", f"its run.json names schema {version}, which there never was")
+        record = MIGRATIONS[version](record)
+        version += 1
+    return {**record, "schema": SCHEMA}
