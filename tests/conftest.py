@@ -45,20 +45,18 @@ class Server:
 
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory) -> Iterator[Callable[..., Server]]:
-    """``serve("app.py", NAME="value")``: a server of that script on a free port of 127.0.0.1; it ends with the session."""
+    """``serve("app.py", NAME="value")``: a server of that script on a free port; it ends with the session.
+
+    All else is as the project's ``.streamlit/config.toml`` says.
+    """
     processes = []
 
     def start(script: Path, **environment: str) -> Server:
         folder, port = tmp_path_factory.mktemp("server"), _free_port()
-        options = {"server.port": port, "server.headless": "true", "server.address": "127.0.0.1"}
-        options |= {"browser.gatherUsageStats": "false", "server.fileWatcherType": "none"}
-        command = [sys.executable, "-m", "streamlit", "run", str(script)]
-        command += [f"--{name}={value}" for name, value in options.items()]
-        paths = os.pathsep.join([str(Path(script).parent), str(ROOT)])
+        # -P: as the command streamlit does, do not look for modules in the working folder
+        command = [sys.executable, "-P", "-m", "streamlit", "run", str(script), f"--server.port={port}"]
         with (folder / "log").open("w") as log:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths, **environment}, stdout=log, stderr=log
-            )
+            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log)
         processes.append(process)
         server = Server(f"http://127.0.0.1:{port}", process.pid, folder / "log")
         _wait_until_healthy(server, process)

@@ -177,6 +177,25 @@ def test_distances_of_more_than_ten_clusters_are_told_apart():
     assert [trace.line.color for trace in figure.data] == list(cluster_colors(14))
 
 
+def test_the_path_of_an_image_ends_in_a_star_over_the_last_map():
+    points, labels, path = np.eye(4, 2), np.array([0, 1, 1, 2]), np.array([[0.0, 1], [2, 3], [4, 5]])
+    figure = figures.path_on_map(points, labels, path, names=["cluster 0", "cluster 1", "cluster 2"])
+    cloud, way = figure.data
+    assert (cloud.x.tolist(), cloud.y.tolist()) == ([1, 0, 0, 0], [0, 1, 0, 0])
+    assert list(cloud.marker.color) == [CLUSTER_COLORS[label] for label in labels]
+    assert list(cloud.text) == ["cluster 0", "cluster 1", "cluster 1", "cluster 2"]
+    assert (way.x.tolist(), way.y.tolist()) == ([0, 2, 4], [1, 3, 5])
+    assert list(way.text) == ["0", "1", "2"]
+    assert list(way.marker.symbol) == ["circle", "circle", "star"]
+    assert figure.layout.yaxis.scaleanchor == "x"
+    assert _is_transparent(figure)
+
+
+def test_the_path_of_one_round_is_a_star():
+    figure = figures.path_on_map(np.eye(2), np.array([0, 0]), np.zeros((1, 2)), names=["cluster 0"])
+    assert list(figure.data[1].marker.symbol) == ["star"]
+
+
 def test_no_name_from_outside_becomes_markup():
     """plotly reads a few HTML tags in names, ticks and hover boxes; a class may be called anything."""
     sizes, names = np.ones((1, 1), int), [HOSTILE]
@@ -185,6 +204,7 @@ def test_no_name_from_outside_becomes_markup():
         figures.cluster_sizes(sizes, names=names),
         figures.confusion(sizes, class_names=names, cluster_names=names),
         figures.distances_to_centers(sizes, names=names),
+        figures.path_on_map(np.zeros((1, 2)), np.array([0]), np.zeros((1, 2)), names=names),
     ]
     for figure in drawn:
         content = json.dumps(json.loads(figure.to_json()))

@@ -1,6 +1,7 @@
 """Every page and view under AppTest: over the shipped runs, over none, over damaged ones, with pictures and bad links."""
 
 import io
+import json
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from vitviz.runs.folder import own_root, shipped_root
+from vitviz.runs.folder import Run, find_run, own_root, shipped_root
 from vitviz.ui import navigation
 
 ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
@@ -177,7 +178,6 @@ def _groups(app: AppTest) -> list[str]:
 
 def _change_of_first_cluster(before: int, after: int):
     from vitviz.explain.deep_clustering import change_of_cluster
-    from vitviz.runs.folder import find_run
 
     return change_of_cluster(find_run("digits"), 0, before, after)
 
@@ -252,19 +252,27 @@ def test_a_run_before_its_first_round_says_so_in_one_sentence(copy_run, tell_sta
 
 def test_a_round_that_is_saved_but_not_yet_scored_counts_as_not_finished(copy_run, tell_status):
     run = copy_run("cut", num_rounds=1)
-    lines = [line for line in (run.path / "metrics.jsonl").read_text().splitlines() if '"kind": "epoch"' in line]
-    (run.path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    _forget_score(run, 0)
     tell_status(run, "running")
     assert "The first round is not finished yet" in _texts(_view("Curves", "cut").info)
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_later_round_that_is_saved_but_not_yet_scored_breaks_no_view(view, copy_run):
-    run = copy_run("cut", num_rounds=3)
-    lines = (run.path / "metrics.jsonl").read_text().splitlines()
-    kept = [line for line in lines if not ('"kind": "round"' in line and '"index": 2' in line)]
-    (run.path / "metrics.jsonl").write_text("\n".join(kept) + "\n")
+    _forget_score(copy_run("cut", num_rounds=3), 2)
     assert len(_view(view, "cut").metric) == 4
+
+
+def test_a_control_that_is_not_yet_scored_counts_as_none(copy_run):
+    settings = {**find_run("digits").description().settings, "cluster_weight": 0.0}
+    _forget_score(copy_run("digits-control", num_rounds=1, settings=settings), 0)
+    assert _view("Curves").metric[3].value == "no control"
+
+
+def _forget_score(run: Run, index: int) -> None:
+    """As it is for a moment in every round: its arrays are written and its record is not."""
+    kept = [record for record in run.metrics() if (record["kind"], record["index"]) != ("round", index)]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in kept))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -332,7 +340,7 @@ def test_a_digit_that_is_given_is_named_and_placed(run, digit):
     app = _upload(_png(digit), run=run)
     assert not app.error
     assert "after the last round" in _texts(app.markdown)
-    assert len(app.get("plotly_chart")) == 1
+    assert len(app.get("plotly_chart")) == 2
     assert any("neighbors" in key for key in _components(app))
 
 

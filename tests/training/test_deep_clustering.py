@@ -109,6 +109,12 @@ def test_the_loss_is_the_cross_entropy_plus_alpha_times_the_distance(alpha):
     assert parts["train_top1"].item() == pytest.approx(right)
 
 
+def test_with_alpha_0_the_loss_is_the_cross_entropy_even_where_a_center_is_infinitely_far():
+    output, classes, centers = batch()
+    parts = deep_clustering_loss(output, classes, centers * float("inf"), changed(cluster_weight=0.0))
+    assert torch.isfinite(parts["loss"]) and torch.equal(parts["loss"], parts["cross_entropy"])
+
+
 def test_without_any_label_the_cross_entropy_is_zero_and_has_a_gradient_of_zero():
     output, classes, _ = batch()
     parts = deep_clustering_loss(output, torch.full_like(classes, -1), None, changed())

@@ -39,6 +39,12 @@ def test_the_assignment_is_student_t_around_every_center():
     assert torch.allclose(soft_assignment(embeddings, centers), expected / expected.sum(dim=1, keepdim=True), atol=1e-9)
 
 
+def test_the_target_is_the_square_divided_by_the_soft_size_of_the_cluster():
+    q = torch.tensor([[0.8, 0.2], [0.7, 0.3], [0.6, 0.4]], dtype=torch.float64)
+    weight = q**2 / q.sum(dim=0)
+    assert torch.allclose(target_distribution(q), weight / weight.sum(dim=1, keepdim=True), atol=1e-12)
+
+
 def test_the_target_is_surer_where_clusters_are_of_one_size():
     q = torch.tensor([[0.7, 0.3], [0.3, 0.7]])
     p = target_distribution(q)

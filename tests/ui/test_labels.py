@@ -71,7 +71,8 @@ def test_what_is_no_text_is_written_out():
 def test_streamlit_shows_every_hostile_name_literally_and_asks_nobody_for_it(serve, page):
     hosts = set()
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
-    server = serve(Path(__file__).parent / "label_app.py")
+    here = Path(__file__).parent
+    server = serve(here / "label_app.py", PYTHONPATH=str(here.parents[1]))
     page.goto(server.address)
     page.wait_for_selector(RESTED)
     page.wait_for_selector(f".st-key-name{len(HOSTILE) - 1}")

@@ -8,6 +8,9 @@ from vitviz.ui import navigation
 
 _ASSETS = Path(__file__).parent / "assets"
 
-st.set_page_config(page_title="vitviz", page_icon=str(_ASSETS / "icon.png"), layout="wide")
+# first, or the browser fetches the icon of the page from the network
+st.set_page_config(page_icon=str(_ASSETS / "icon.png"), layout="wide")
+page = st.navigation(navigation.pages())
+st.set_page_config(page_title=f"{page.title} · vitviz")
 st.logo(str(_ASSETS / "logo.png"), icon_image=str(_ASSETS / "icon.png"), size="large")
-st.navigation(navigation.pages()).run()
+page.run()

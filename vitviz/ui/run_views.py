@@ -40,13 +40,14 @@ def live_status(run: Run) -> None:
         progress = status.progress
         if status.state in ("running", "queued"):
             share = min(progress.done / progress.total, 1.0) if progress.total else 0.0
-            st.progress(share, f"{status.state}: {progress.note}, {progress.done} of at most {progress.total} records")
+            note = safe_label(progress.note)
+            st.progress(share, f"{status.state}: {note}, {progress.done} of at most {progress.total} records")
         elif status.state in ("interrupted", "cancelled"):
             again = f"python -m vitviz train {run.description().method} --run {run.name} --resume"
             st.warning(f"This run was {status.state}. `{again}` goes on.")
         elif status.state == "failed":
             st.error(safe_label(f"This run failed: {status.error}", max_length=400))
-        if run.version() != shown:
+        if (run.version(), status.state) != (shown, state):
             st.rerun()
 
     shown = run.version()
@@ -57,7 +58,7 @@ def headline(run: Run, control: Run | None) -> None:
     """Four numbers of the last round with their change since round 0, and the warnings of the run."""
     records = run.round_metrics()
     first, last = records[0], records[-1]
-    beside = control.round_metrics()[-1] if control is not None and control.num_rounds() else {}
+    beside = (control.round_metrics() if control is not None else [])[-1:] or [{}]
     nmi, acc, within, beside_nmi = st.columns(4)
     with nmi:
         _metric("Held-out NMI", first.get("held_out_nmi"), last.get("held_out_nmi"), "normal")

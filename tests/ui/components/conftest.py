@@ -1,5 +1,6 @@
 """A Streamlit server over a fake run."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,4 +9,5 @@ import pytest
 @pytest.fixture(scope="session")
 def server(serve) -> str:
     """The address of a running fake app."""
-    return serve(Path(__file__).parent / "fake_app.py").address
+    here = Path(__file__).parent
+    return serve(here / "fake_app.py", PYTHONPATH=f"{here}{os.pathsep}{here.parents[2]}").address

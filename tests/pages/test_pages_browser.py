@@ -1,0 +1,340 @@
+"""The main walks in a real Chromium: links, the map and its grid, an uploaded picture, two tabs, a telephone."""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlencode, urlparse
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+VIEWS = ("Map", "Curves", "Clusters", "Movers", "Your image")
+RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
+DRAWN = "() => !document.querySelector('[data-testid=stSkeleton]')"
+HOSTILE = '[x](https://evil.example/1) ![y](https://evil.example/2.png) <a href="https://evil.example/3">z</a> $a^2$'
+WIDTHS = """() => {
+  const main = document.querySelector("[data-testid=stMain]");
+  return [[document.scrollingElement.scrollWidth, window.innerWidth], [main.scrollWidth, main.clientWidth]];
+}"""
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def start(serve, tmp_path_factory) -> Callable:
+    """``start()``: a fresh server of the app that sees only the shipped runs and those in its own empty folder."""
+
+    def make(runs: Path | None = None):
+        folder = tmp_path_factory.mktemp("home")
+        return serve(APP, VITVIZ_RUNS=str(runs or folder / "runs"), VITVIZ_CACHE=str(folder / "cache"))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def server(start, copy_run, tmp_path_factory):
+    """A server with one run more, whose every name is hostile."""
+    runs = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("VITVIZ_RUNS", str(runs))
+        copy_run(
+            "hostile",
+            title=HOSTILE,
+            dataset_title=HOSTILE,
+            device=HOSTILE,
+            notes=[HOSTILE],
+            class_names=[f"{index} {HOSTILE}" for index in range(10)],
+        )
+    return start(runs)
+
+
+@pytest.fixture(scope="module")
+def context_of(chromium) -> Iterator[Callable]:
+    """``context_of((390, 844), True)``: a profile with that screen, dark or not; one for all tests that share it."""
+    kept = {}
+
+    def get(size: tuple[int, int], dark: bool):
+        if (size, dark) not in kept:
+            kept[size, dark] = chromium.new_context(
+                viewport={"width": size[0], "height": size[1]},
+                color_scheme="dark" if dark else "light",
+                reduced_motion="reduce",
+            )
+        return kept[size, dark]
+
+    yield get
+    for context in kept.values():
+        context.close()
+
+
+@pytest.fixture
+def visit(context_of, server) -> Iterator[Callable]:
+    """``visit("/runs", dark=True)``: a page at that address, drawn to its end.
+
+    At the end of a test no page may have asked another host or complained on its console.
+    """
+    pages, asked, complaints = [], set(), []
+
+    def open_page(path: str, *, size: tuple[int, int] = (1440, 900), dark: bool = False, at=None):
+        page = context_of(size, dark).new_page()
+        pages.append(page)
+        page.on("request", lambda request: asked.add(urlparse(request.url).hostname))
+        page.on("websocket", lambda socket: asked.add(urlparse(socket.url).hostname))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.extend(_complaint(message)))
+        page.goto((at or server).address + path)
+        page.wait_for_selector("[data-testid=stMain] h1")
+        _wait_until_drawn(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert asked - {None, ""} == {"127.0.0.1"}
+    assert complaints == []
+
+
+def _complaint(message) -> list[str]:
+    """An error on the console. Streamlit looks for its server beside every address before it looks at the root."""
+    is_probe = "/_stcore/" in message.location.get("url", "") and "404" in message.text
+    return [f"{message.text} {message.location}"] if message.type == "error" and not is_probe else []
+
+
+def _wait_until_drawn(page) -> None:
+    page.wait_for_selector(RESTED)
+    page.wait_for_function(DRAWN)
+    page.wait_for_selector(RESTED)
+
+
+def _query(page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlparse(page.url).query).items()}
+
+
+def _map_of(page):
+    page.wait_for_selector(".round-map[data-ready]")
+    return page.locator(".round-map")
+
+
+def _draw_lasso(page, root) -> None:
+    """A loop round the upper left part of the map."""
+    box = root.locator(".surface").bounding_box()
+    corners = [(0.1, 0.1), (0.6, 0.08), (0.62, 0.55), (0.3, 0.6), (0.1, 0.5)]
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
+def _digit(label: int) -> dict:
+    """A picture of a digit as the browser uploads it."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    grey = digits.images[np.flatnonzero(digits.target == label)[3]] * 255 / 16
+    file = io.BytesIO()
+    Image.fromarray(grey.astype(np.uint8)).save(file, "PNG")
+    return {"name": f"{label}.png", "mimeType": "image/png", "buffer": file.getvalue()}
+
+
+# A fresh server
+
+
+def test_a_deep_link_as_the_first_request_shows_its_page_with_the_navigation(visit, start):
+    page = visit("/deep_clustering?run=digits&view=Curves", at=start())
+    assert page.locator("h1").inner_text() == "Deep clustering"
+    assert page.title() == "Deep clustering · vitviz"
+    names = page.locator("[data-testid=stSidebarNavLink]").all_inner_texts()
+    assert [name.split("\n")[-1] for name in names] == ["Home", "Deep clustering", "Runs"]
+    page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
+    assert page.locator("[data-testid=stPlotlyChart]").count() == 5
+    assert page.get_by_role("radio", name="Curves").get_attribute("aria-checked") == "true"
+
+
+def test_home_and_map_load_no_heavy_library_and_nobody_else_can_reach_the_server(visit, start):
+    server = start()
+    assert "Step through it" in visit("/", at=server).locator("[data-testid=stMain]").inner_text()
+    _map_of(visit("/deep_clustering", at=server))
+    process = psutil.Process(server.pid)
+    listening = [one.laddr.ip for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN]
+    assert listening == ["127.0.0.1"]
+    assert process.children() == []
+    maps = Path(f"/proc/{server.pid}/maps")
+    if not maps.exists():
+        pytest.skip("this system does not say which libraries a process has loaded")
+    loaded = maps.read_text()
+    assert "numpy" in loaded
+    assert [name for name in ("libtorch", "llvmlite", "torchvision", "captum") if name in loaded] == []
+
+
+# The map
+
+
+def test_arrow_keys_scrub_the_rounds_and_the_server_hears_nothing(visit):
+    page = visit("/deep_clustering")
+    root, frames = _map_of(page), []
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.webSocketFrameSent", lambda event: frames.append(event))
+    root.locator(".surface").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+    page.wait_for_selector(".round-map[data-round='2']")
+    page.wait_for_function("location.search.includes('round=2')")
+    assert root.locator("output").inner_text() == "Round 2 of 6"
+    assert frames == []
+
+
+def test_a_lasso_lists_its_images_and_the_address_gives_them_back(visit):
+    page = visit("/deep_clustering?round=4")
+    root = _map_of(page)
+    _draw_lasso(page, root)
+    heading = page.get_by_text(re.compile(r"^[\d,]+ images selected at round 4$"))
+    heading.wait_for()
+    page.wait_for_function("location.search.includes('selected=4_')")
+    page.wait_for_selector(".image-grid[data-ready] .cell")
+    text, address = heading.inner_text(), _query(page)
+    count = int(root.get_attribute("data-selected"))
+    assert text.startswith(f"{count:,} images") and 0 < count < 1797
+    assert address["round"] == "4"
+    page.reload()
+    _map_of(page)
+    heading.wait_for()
+    assert heading.inner_text() == text
+    assert root.get_attribute("data-selected") == str(count)
+    assert root.locator("output").inner_text() == "Round 4 of 6"
+    assert _query(page) == address
+
+
+def test_a_selection_is_cleared_from_page_and_address(visit):
+    page = visit("/deep_clustering?selected=6_000000999000999999000999&round=6")
+    root = _map_of(page)
+    page.get_by_text("1,797 images selected at round 6").wait_for()
+    root.locator(".surface").focus()
+    page.keyboard.press("Escape")
+    page.wait_for_function("!location.search.includes('selected=')")
+    page.get_by_text("images selected").wait_for(state="hidden")
+
+
+def test_an_image_of_the_grid_is_followed_through_the_rounds(visit):
+    page = visit("/deep_clustering?selected=6_000000999000999999000999&round=6")
+    _map_of(page)
+    cell = page.locator(".image-grid .cell").nth(4)
+    cell.wait_for()
+    note = cell.get_attribute("aria-label")
+    cell.click()
+    strip = page.locator("[data-testid=stVerticalBlock]", has=page.get_by_text(re.compile(r"^Image \d+, class"))).last
+    strip.get_by_text(re.compile("^round 6:")).wait_for()
+    text = strip.inner_text()
+    assert re.search(r"image (\d+)", note).group(1) in text
+    assert [int(one) for one in re.findall(r"round (\d)\s*:", text)] == list(range(7))
+    page.wait_for_function("document.querySelectorAll('[data-testid=stImage] img').length >= 8")
+
+
+def test_the_selection_can_be_taken_away_as_a_table(visit):
+    page = visit("/deep_clustering?selected=6_000000999000999999000999&round=6")
+    page.get_by_text("1,797 images selected at round 6").wait_for()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Selection as CSV").click()
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    assert waiting.value.suggested_filename == "digits-round-6.csv"
+    assert lines[0] == "dataset_index,class,cluster,held_out"
+    assert len(lines) == 1 + 1797
+
+
+# Other walks
+
+
+def test_a_card_of_the_home_page_opens_its_run(visit):
+    page = visit("/")
+    page.get_by_role("link", name="Step through it").nth(1).click()
+    page.wait_for_url("**/deep_clustering?run=digits-half-trained*")
+    page.get_by_text("warnings").wait_for()
+    assert "Digits, started too early" in page.locator("[data-testid=stSidebar]").inner_text()
+
+
+def test_a_picture_that_is_given_is_named_by_its_cluster(visit):
+    page = visit("/deep_clustering?view=Your+image")
+    page.locator("input[type=file]").set_input_files(_digit(7))
+    page.get_by_text(re.compile("after the last round")).wait_for()
+    assert page.get_by_text(re.compile("after the last round")).inner_text().startswith("cluster 7")
+    page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
+    page.wait_for_selector(".image-grid[data-ready] .cell")
+
+
+def test_what_is_no_picture_is_refused_and_the_page_goes_on(visit):
+    page = visit("/deep_clustering?view=Your+image")
+    page.locator("input[type=file]").set_input_files({**_digit(7), "buffer": b"I am a text."})
+    error = page.locator("[data-testid=stAlert]")
+    error.wait_for()
+    assert "7.png could not be read: it is not a JPEG" in error.inner_text()
+    page.get_by_role("radio", name="Curves").click()
+    page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
+
+
+def test_two_tabs_keep_their_own_views(visit):
+    first = visit("/deep_clustering?view=Curves")
+    second = visit("/deep_clustering?run=digits-half-trained&round=5")
+    _map_of(second)
+    first.get_by_role("radio", name="ACC").click()
+    first.wait_for_function("location.search.includes('score=ACC')")
+    second.get_by_role("button", name="Right / wrong").click()
+    second.wait_for_function("location.search.includes('color=right')")
+    _wait_until_drawn(first)
+    assert _query(first) == {"view": "Curves", "score": "ACC"}
+    assert _query(second) == {"run": "digits-half-trained", "round": "5", "color": "right"}
+    assert second.locator(".round-map output").inner_text() == "Round 5 of 6"
+
+
+def test_a_link_reproduces_a_view_with_all_its_controls(visit):
+    query = {"run": "digits-half-trained", "view": "Movers", "round_a": "2", "round_b": "4", "part": "all"}
+    page = visit("/deep_clustering?" + urlencode(query, quote_via=quote))
+    assert _query(page) == query
+    assert page.get_by_role("radio", name="all", exact=True).get_attribute("aria-checked") == "true"
+    assert page.locator("[data-testid=stSliderThumbValue]").all_inner_texts() == ["2", "4"]
+
+
+def test_no_page_is_wider_than_a_telephone_and_every_view_can_be_reached_on_it(visit):
+    for path in ("/", "/runs", "/deep_clustering"):
+        page = visit(path, size=(390, 844), dark=True)
+        _fits(page)
+    for view in VIEWS[1:]:
+        page.get_by_role("radio", name=view).click()
+        page.wait_for_function(f"location.search.includes('view={view.split()[0]}')")
+        _wait_until_drawn(page)
+        _fits(page)
+
+
+def _fits(page) -> None:
+    for content, screen in page.evaluate(WIDTHS):
+        assert content <= screen + 1, page.url
+
+
+def test_hostile_names_become_no_link_no_picture_and_no_formula_in_any_view(visit):
+    page = visit("/deep_clustering?run=hostile&selected=6_000000999000999999000999")
+    _map_of(page)
+    page.locator(".image-grid .cell").first.click()
+    page.get_by_text(re.compile("^round 6:")).wait_for()
+    _is_harmless(page)
+    for view in ("Curves", "Clusters", "Movers"):
+        page.get_by_role("radio", name=view).click()
+        page.wait_for_function(f"location.search.includes('view={view}')")
+        page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
+        _wait_until_drawn(page)
+        _is_harmless(page)
+    page.get_by_role("radio", name="Your image").click()
+    page.locator("input[type=file]").set_input_files(_digit(3))
+    page.get_by_text(re.compile("after the last round")).wait_for()
+    page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
+    _is_harmless(page)
+
+
+def _is_harmless(page) -> None:
+    assert "evil.example" in page.locator("[data-testid=stSidebar]").inner_text()
+    assert page.locator("img[src*=evil], image[href*=evil], .katex").count() == 0
+    assert [link for link in page.locator("a").evaluate_all("all => all.map(a => a.outerHTML)") if "evil" in link] == []
