@@ -75,13 +75,15 @@ def show_image_through_rounds(run: Run, sample: int) -> None:
                 st.image(
                     contact_sheet(run_views.shrink(run_views.pictures(run, np.array([sample]))), columns=1, cell=72),
                     caption="original",
+                    alt=f"image {samples.indices[sample]}",
                 )
             except Problem:
                 st.caption("the images of this data set are not on this machine")
         for index, column in enumerate(columns[1:]):
             with column:
                 if run.round(index).decoder is not None:
-                    st.image(contact_sheet(restore_samples(run, index, np.array([sample])), columns=1, cell=72))
+                    restored = restore_samples(run, index, np.array([sample]))
+                    st.image(contact_sheet(restored, columns=1, cell=72), alt=f"restored at round {index}")
                 st.caption(f"round {index}: {safe_label(names[run.round(index).matched_labels[sample]])}")
 
 

@@ -115,7 +115,8 @@ def _first_and_last_map(run: Run) -> None:
         labels = np.asarray(run.round(index).matched_labels)
         with column:
             picture = map_thumbnail(projection.points[index], labels, cluster_colors(int(labels.max()) + 1))
-            st.image(picture, caption=f"round {index}", width="stretch")
+            alt = f"map of {len(labels):,} images at round {index}, one colour a cluster"
+            st.image(picture, caption=f"round {index}", width="stretch", alt=alt)
 
 
 def _row(run: Run) -> dict[str, Any]:

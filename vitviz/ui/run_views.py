@@ -58,19 +58,16 @@ def headline(run: Run, control: Run | None) -> None:
     """Four numbers of the last round with their change since round 0, and the warnings of the run."""
     records = run.round_metrics()
     first, last = records[0], records[-1]
-    beside = (control.round_metrics() if control is not None else [])[-1:] or [{}]
-    nmi, acc, within, beside_nmi = st.columns(4)
-    with nmi:
+    beside = [{}, *(control.round_metrics() if control is not None else [])][-1]
+    # a row that wraps: four abreast on a desk, two on a phone
+    with st.container(horizontal=True):
         _metric("Held-out NMI", first.get("held_out_nmi"), last.get("held_out_nmi"), "normal")
-    with acc:
         _metric("Held-out ACC", first.get("held_out_acc"), last.get("held_out_acc"), "normal")
-    with within:
-        _metric("Within-cluster share W/T", first.get("within_share"), last.get("within_share"), "inverse")
-    with beside_nmi:
+        _metric("Within share W/T", first.get("within_share"), last.get("within_share"), "inverse")
         if first.get("raw_kmeans_nmi") is not None:
-            _control_metric("Held-out NMI, raw pixels", first["raw_kmeans_nmi"], "k-means without a network")
+            _control_metric("NMI, raw pixels", first["raw_kmeans_nmi"], "k-means alone")
         else:
-            _control_metric("Held-out NMI, α = 0", beside.get("held_out_nmi"), "the control: no pull")
+            _control_metric("NMI at α = 0", beside.get("held_out_nmi"), "the control")
     warnings = [f"round {record['index']}: {text}" for record in records for text in record.get("warnings", ())]
     if warnings:
         with st.expander(
@@ -129,7 +126,8 @@ def show_placement(run: Run, placement: Placement) -> None:
     chart(figures.distances_to_centers(placement.distances, names=names), key="distances")
     st.caption("Distance to every center in the embedding of each round; the lowest line is the picture's cluster.")
     if placement.restored is not None:
-        st.image(contact_sheet(placement.restored, columns=len(placement.restored), cell=72))
+        sheet = contact_sheet(placement.restored, columns=len(placement.restored), cell=72)
+        st.image(sheet, alt=f"the picture restored at rounds 0 to {last}")
         st.caption(
             f"Restored from its embedding at rounds 0 to {last}. The decoder knows only what the training images look like."
         )
