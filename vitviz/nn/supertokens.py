@@ -15,8 +15,10 @@ Differs: candidates beyond the border are masked, so that rows of Q sum to 1 and
 phantom zeros of STViT's code); any height and width; softmax and sums in float32 for 16-bit features.
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal, get_args
 
 import torch
@@ -46,7 +48,7 @@ Border = Literal["masked", "stvit"]
 Grad = Literal["association_stopped", "full"]
 KEEP = ("association", "sizes", "history")
 _EPS = 1e-12
-_CHUNK_BYTES = 2**20  # of float32 features on the CPU at a time: what one iteration touches stays in the cache
+_CHUNK_BYTES = 2**21  # of float32 features on the CPU at a time: what one iteration touches stays in the cache
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,7 @@ def cluster_pixels(
         weights=pixel_weights(tiling, wide).repeat(num_images, 1, 1),
         inside=inside_canvas(tiling, wide),
     )
-    with torch.autocast(features.device.type, enabled=False):
-        return _concatenated([_cluster_chunk(chunk, plan, keep) for chunk in features.split(num_images)])
+    return _cluster(features, plan, num_images, keep)
 
 
 def hard_labels(association: Tensor, cell_size: int) -> Tensor:
@@ -150,21 +151,22 @@ class _Step:
     sizes: Tensor
 
 
-def _cluster_chunk(features: Tensor, plan: _Plan, keep: Collection[str]) -> SuperTokens:
-    """Cluster a few images, and let the gradient in."""
-    with torch.set_grad_enabled(torch.is_grad_enabled() and not plan.stops):
-        steps = _iterate(features.to(plan.mask.dtype), plan, keep_all="history" in keep)
-        history = tuple(_described(step, features.dtype, plan, keep) for step in steps) if "history" in keep else None
-        last = _described(steps[-1], features.dtype, plan, keep)
-    tokens = last.tokens
+def _cluster(features: Tensor, plan: _Plan, num_images: int, keep: Collection[str]) -> SuperTokens:
+    """Cluster ``num_images`` at a time, and let the gradient in."""
+    grad_enabled = torch.is_grad_enabled() and not plan.stops
+    with torch.set_grad_enabled(grad_enabled), torch.autocast(features.device.type, enabled=False):
+        runs = [_iterate(chunk, plan, keep_all="history" in keep) for chunk in features.split(num_images)]
+        records = tuple(_described(steps, features.dtype, plan, keep) for steps in zip(*runs, strict=True))
+    tokens = records[-1].tokens
     if plan.stops:
-        tokens = _WeightedSum.apply(features, tokens, steps[-1].association, steps[-1].sizes, plan)
-    return replace(last, tokens=tokens, history=history)
+        saved = [(steps[-1].association, steps[-1].sizes) for steps in runs]
+        tokens = _WeightedSum.apply(features, tokens, plan, num_images, *chain.from_iterable(saved))
+    return replace(records[-1], tokens=tokens, history=records if "history" in keep else None)
 
 
 def _iterate(features: Tensor, plan: _Plan, *, keep_all: bool) -> list[_Step]:
     """Average pooling, then ``num_iterations`` times equations 2-4: all steps, or the last only."""
-    pixels = cut(features, plan.tiling)
+    pixels = cut(features.to(plan.mask.dtype), plan.tiling)
     compared = F.normalize(pixels, dim=-1) if plan.similarity == "cosine" else pixels
     canvas = to_canvas(average(pixels, plan.tiling), plan.tiling)
     steps = [_start(canvas, plan)] if keep_all or plan.num_iterations == 0 else []
@@ -211,55 +213,50 @@ class _WeightedSum(torch.autograd.Function):
     """Equation 4 as the gradient sees it: S = Qhat^T X with Q and D constant, so dX = Q (dS / D). Saves Q and D only."""
 
     @staticmethod
-    def forward(ctx, features: Tensor, tokens: Tensor, association: Tensor, sizes: Tensor, plan: _Plan) -> Tensor:
-        """The tokens (B, C, h, w), which were computed already, now a function of the features (B, C, H, W)."""
-        ctx.save_for_backward(association, sizes)
-        ctx.plan, ctx.dtype = plan, features.dtype
+    def forward(ctx, features: Tensor, tokens: Tensor, plan: _Plan, num_images: int, *saved: Tensor) -> Tensor:
+        """The tokens (B, C, h, w), which were computed already, now a function of the features (B, C, H, W).
+
+        ``saved``: association and sizes of every chunk of ``num_images``, in turn.
+        """
+        ctx.save_for_backward(*saved)
+        ctx.plan, ctx.num_images, ctx.dtype = plan, num_images, features.dtype
         return tokens.view_as(tokens)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradient of the tokens (B, C, h, w) to that of the features (B, C, H, W)."""
-        association, sizes = ctx.saved_tensors
+        tiling, saved = ctx.plan.tiling, ctx.saved_tensors
+        grad_features = grad.new_empty(*grad.shape[:2], tiling.height, tiling.width, dtype=ctx.dtype)
+        chunks = zip(
+            grad_features.split(ctx.num_images), grad.split(ctx.num_images), saved[::2], saved[1::2], strict=True
+        )
         with torch.autocast(grad.device.type, enabled=False):
-            shares = to_canvas(grad.to(sizes.dtype), ctx.plan.tiling) * _inverse(sizes, ctx.plan)
-            pixels = association @ window(shares)
-        return paste(pixels, ctx.plan.tiling).to(ctx.dtype).contiguous(), None, None, None, None
+            for out, part, association, sizes in chunks:
+                shares = to_canvas(part.to(sizes.dtype), tiling) * _inverse(sizes, ctx.plan)
+                out.copy_(paste(association @ window(shares), tiling))
+        return grad_features, *[None] * (3 + len(saved))
 
 
-def _described(step: _Step, dtype: torch.dtype, plan: _Plan, keep: Collection[str]) -> SuperTokens:
+def _described(steps: Sequence[_Step], dtype: torch.dtype, plan: _Plan, keep: Collection[str]) -> SuperTokens:
+    """The same step of all chunks, as one record of the whole batch."""
+    associations = [nine_neighbours(step.association, plan.tiling) for step in steps if "association" in keep]
+    sizes = [from_canvas(step.sizes, plan.tiling).squeeze(1) for step in steps if "sizes" in keep]
     return SuperTokens(
-        tokens=from_canvas(step.canvas, plan.tiling).to(dtype),
-        association=nine_neighbours(step.association, plan.tiling) if "association" in keep else None,
-        sizes=from_canvas(step.sizes, plan.tiling).squeeze(1) if "sizes" in keep else None,
-    )
-
-
-def _concatenated(chunks: Sequence[SuperTokens]) -> SuperTokens:
-    """The chunks of a batch as one."""
-    if len(chunks) == 1:
-        return chunks[0]
-    first = chunks[0]
-    return SuperTokens(
-        tokens=torch.cat([chunk.tokens for chunk in chunks]),
-        association=None if first.association is None else torch.cat([chunk.association for chunk in chunks]),
-        sizes=None if first.sizes is None else torch.cat([chunk.sizes for chunk in chunks]),
-        history=None
-        if first.history is None
-        else tuple(_concatenated(steps) for steps in zip(*(chunk.history for chunk in chunks), strict=True)),
+        tokens=torch.cat([from_canvas(step.canvas, plan.tiling) for step in steps]).to(dtype),
+        association=torch.cat(associations) if associations else None,
+        sizes=torch.cat(sizes) if sizes else None,
     )
 
 
 def _chunk_images(features: Tensor) -> int:
     """Images at a time: all on an accelerator, on the CPU as many as stay in its cache."""
-    if features.device.type != "cpu":
-        return max(len(features), 1)
-    return max(_CHUNK_BYTES // (4 * max(features[0].numel(), 1)), 1) if len(features) else 1
+    fit = _CHUNK_BYTES // (4 * math.prod(features.shape[1:])) if features.device.type == "cpu" else len(features)
+    return max(min(fit, len(features)), 1)
 
 
 def _check(features: Tensor, cell_size: int, num_iterations: int, keep: Collection[str], **options: str) -> None:
-    if features.ndim != 4 or not features.is_floating_point():
+    if features.ndim != 4 or 0 in features.shape[1:] or not features.is_floating_point():
         raise Problem(f"features of shape {tuple(features.shape)}, {features.dtype}, must be floats (B, C, H, W)")
     if cell_size < 1 or num_iterations < 0:
         raise Problem(f"cell_size={cell_size} must be at least 1 and num_iterations={num_iterations} at least 0")

@@ -45,6 +45,8 @@ class VisionTransformer(nn.Module):
         img_size, patch_size: pixels; ``img_size`` must be a multiple of ``patch_size``.
         stem: ``linear`` as in the paper (eq 1), or ``conv``: stride-2 3x3 convolutions down to the patch grid, then 1x1.
         pool: ``cls`` (eq 4) or ``mean`` of the patch tokens.
+        patch_embed: instead of ``stem``, a module from images (B, in_chans, img_size, img_size) to tokens (B, N, embed_dim), one
+            for every ``patch_size`` x ``patch_size`` pixels.
 
     Raises: Problem, a ValueError, when sizes do not divide.
     """
@@ -65,12 +67,13 @@ class VisionTransformer(nn.Module):
         drop_path_rate: float = 0.0,
         stem: Stem = "linear",
         pool: Pool = "cls",
+        patch_embed: nn.Module | None = None,
     ):
         super().__init__()
         _check_sizes(img_size, patch_size, embed_dim, num_heads, stem)
         self.grid = (img_size // patch_size, img_size // patch_size)
         self.pool = pool
-        self.patch_embed = PatchEmbed(patch_size, in_chans, embed_dim, stem)
+        self.patch_embed = patch_embed or PatchEmbed(patch_size, in_chans, embed_dim, stem)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], embed_dim))
         rates = [drop_path_rate * index / max(depth - 1, 1) for index in range(depth)]
