@@ -119,7 +119,7 @@ def show_clusters(run: Run, control: Run | None) -> None:
 
 @st.fragment
 def show_cluster_change(run: Run, names: list[str]) -> None:
-    st.subheader("The same cluster at two rounds")
+    st.header("The same cluster at two rounds")
     columns = st.columns(3)
     with columns[0]:
         cluster = names.index(st.selectbox("Cluster", names, key="cluster", bind="query-params"))
@@ -143,7 +143,7 @@ def show_cluster_change(run: Run, names: list[str]) -> None:
 
 
 def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> None:
-    st.subheader("What the embedding still knows")
+    st.header("What the embedding still knows")
     st.caption(words.RESTORED)
     with shown_problems():
         nearest = nearest_training_images(run, after, samples)
@@ -155,7 +155,7 @@ def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> Non
         }
         for title, images in rows.items():
             st.caption(title)
-            st.image(contact_sheet(run_views.shrink(images), columns=16, cell=64))
+            st.image(contact_sheet(run_views.shrink(images), columns=16, cell=64), alt=f"{len(images)} images, {title}")
 
 
 def show_movers(run: Run, control: Run | None) -> None:
@@ -202,7 +202,9 @@ def show_upload(run: Run, control: Run | None) -> None:
         )
         pixels = run_views.as_run_sees(run, picked, inverted=inverted)
         st.image(
-            contact_sheet(pixels[None], columns=1, cell=224), caption=f"as the network sees it, {size} x {size} px"
+            contact_sheet(pixels[None], columns=1, cell=224),
+            caption=f"as the network sees it, {size} x {size} px",
+            alt="your picture",
         )
         for note in picked.notes:
             st.caption(note)

@@ -104,6 +104,17 @@ def test_a_stop_figure_of_few_decades_has_ticks_in_between():
     assert figure.layout.yaxis.tickvals == (0.05, 0.1, 0.2, 0.5)
 
 
+def test_epsilon_is_named_beside_the_bars_which_alone_have_ticks():
+    figure = figures.loss_and_stop(_inspection([1.0, 0.5, 0.4, 0.3]), epsilon=0.1)
+    assert list(figure.layout.xaxis.tickvals) == [1, 2, 3]
+    assert figure.layout.xaxis.range[1] > 4
+    assert (figure.layout.annotations[0].x, figure.layout.annotations[0].xanchor) == (1, "right")
+
+
+def test_a_long_stop_figure_leaves_its_ticks_to_plotly():
+    assert figures.loss_and_stop(_inspection(np.geomspace(1, 0.1, 40)), epsilon=0.1).layout.xaxis.tickvals is None
+
+
 @pytest.mark.parametrize(
     "losses", [[1.0], [], [1.0, 1.0, 1.0], [1.0, np.nan, 0.9]], ids=["one", "none", "still", "undefined"]
 )

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlencode, urlparse
 
@@ -10,6 +11,8 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+
+from vitviz.runs.folder import find_run, own_root
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 VIEWS = ("Map", "Curves", "Clusters", "Movers", "Your image")
@@ -20,6 +23,17 @@ WIDTHS = """() => {
   const main = document.querySelector("[data-testid=stMain]");
   return [[document.scrollingElement.scrollWidth, window.innerWidth], [main.scrollWidth, main.clientWidth]];
 }"""
+LOOKS = """
+captions => captions.map(caption => {
+  let ground = null, opacity = 1;
+  for (let one = caption; one; one = one.parentElement) {
+    const style = getComputedStyle(one);
+    opacity *= Number(style.opacity);
+    if (!ground && style.backgroundColor !== "rgba(0, 0, 0, 0)") ground = style.backgroundColor;
+  }
+  return [getComputedStyle(caption).color, ground, opacity];
+})
+"""
 
 pytestmark = pytest.mark.browser
 
@@ -36,20 +50,25 @@ def start(serve, tmp_path_factory) -> Callable:
 
 
 @pytest.fixture(scope="module")
-def server(start, copy_run, tmp_path_factory):
-    """A server with one run more, whose every name is hostile."""
-    runs = tmp_path_factory.mktemp("runs")
+def copy_there(copy_run, tmp_path_factory) -> Iterator[Callable]:
+    """``copy_there("name", ...)``: a run in the folder of the server."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("VITVIZ_RUNS", str(runs))
-        copy_run(
-            "hostile",
-            title=HOSTILE,
-            dataset_title=HOSTILE,
-            device=HOSTILE,
-            notes=[HOSTILE],
-            class_names=[f"{index} {HOSTILE}" for index in range(10)],
-        )
-    return start(runs)
+        patched.setenv("VITVIZ_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield copy_run
+
+
+@pytest.fixture(scope="module")
+def server(start, copy_there):
+    """A server with one run more, whose every name is hostile."""
+    copy_there(
+        "hostile",
+        title=HOSTILE,
+        dataset_title=HOSTILE,
+        device=HOSTILE,
+        notes=[HOSTILE],
+        class_names=[f"{index} {HOSTILE}" for index in range(10)],
+    )
+    return start(own_root())
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +296,23 @@ def test_what_is_no_picture_is_refused_and_the_page_goes_on(visit):
     page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
 
 
+def test_a_page_follows_a_run_that_is_being_written_until_it_is_finished(visit, copy_there, tell_status):
+    run, whole = copy_there("live", num_rounds=2), find_run("digits")
+    tell_status(run, "running")
+    page = visit("/deep_clustering?run=live&view=Movers")
+    page.get_by_text(re.compile("^running: ")).wait_for()
+    _wait_for_last_round(page, 1)
+    run.save_round(2, whole.round(2))
+    run.append_metrics(whole.round_metrics()[2])
+    _wait_for_last_round(page, 2)
+    tell_status(run, "finished")
+    page.get_by_text(re.compile("^running: ")).wait_for(state="detached")
+
+
+def _wait_for_last_round(page, index: int) -> None:
+    page.locator("[data-testid=stSliderThumbValue]", has_text=re.compile(f"^{index}$")).nth(-1).wait_for()
+
+
 def test_two_tabs_keep_their_own_views(visit):
     first = visit("/deep_clustering?view=Curves")
     second = visit("/deep_clustering?run=digits-half-trained&round=5")
@@ -299,20 +335,39 @@ def test_a_link_reproduces_a_view_with_all_its_controls(visit):
     assert page.locator("[data-testid=stSliderThumbValue]").all_inner_texts() == ["2", "4"]
 
 
-def test_no_page_is_wider_than_a_telephone_and_every_view_can_be_reached_on_it(visit):
+@pytest.mark.parametrize(("size", "dark"), [((390, 844), True), ((1440, 900), False)], ids=["telephone", "desktop"])
+def test_every_page_and_view_fits_its_screen_and_can_be_read_by_all(visit, size, dark):
     for path in ("/", "/runs", "/deep_clustering"):
-        page = visit(path, size=(390, 844), dark=True)
-        _fits(page)
+        page = visit(path, size=size, dark=dark)
+        _fits_and_is_readable(page)
     for view in VIEWS[1:]:
         page.get_by_role("radio", name=view).click()
         page.wait_for_function(f"location.search.includes('view={view.split()[0]}')")
         _wait_until_drawn(page)
-        _fits(page)
+        _fits_and_is_readable(page)
 
 
-def _fits(page) -> None:
+def _fits_and_is_readable(page) -> None:
     for content, screen in page.evaluate(WIDTHS):
         assert content <= screen + 1, page.url
+    assert page.locator("img:not([alt])").count() == 0, page.url
+    levels = [int(name[1]) for name in page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(h => h.tagName)")]
+    assert levels[0] == 1 and all(after - before <= 1 for before, after in pairwise(levels)), page.url
+    captions = page.locator("[data-testid=stCaptionContainer] p").evaluate_all(LOOKS)
+    assert captions and min(_contrast(*look) for look in captions) >= 4.5, page.url
+
+
+def _contrast(ink: str, ground: str, opacity: float) -> float:
+    """The contrast ratio of two colours like ``rgb(1, 2, 3)``, the first of them not quite opaque. Source: WCAG 2.2."""
+    above, below = ([int(one) for one in re.findall(r"\d+", color)] for color in (ink, ground))
+    mixed = [opacity * one + (1 - opacity) * other for one, other in zip(above, below, strict=True)]
+    light, dark = sorted((_luminance(mixed), _luminance(below)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(rgb: list[float]) -> float:
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in (part / 255 for part in rgb)]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
 def test_hostile_names_become_no_link_no_picture_and_no_formula_in_any_view(visit):

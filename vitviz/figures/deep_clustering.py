@@ -55,11 +55,13 @@ def loss_and_stop(inspection, *, epsilon: float, height: int = 300) -> go.Figure
     line = {"color": theme.CLUSTER_COLORS[6], "width": 2}
     figure.add_hline(y=epsilon, line=line)
     # on a logarithmic axis plotly wants a shape's place as it is, and an annotation's as its logarithm
-    where = {"x": 0, "xref": "paper", "xanchor": "left", "y": float(np.log10(epsilon)), "yanchor": "bottom"}
+    where = {"x": 1, "xref": "paper", "xanchor": "right", "y": float(np.log10(epsilon)), "yanchor": "bottom"}
     figure.add_annotation(text=f"ε = {epsilon:g}", showarrow=False, **where)
     if inspection.stops_at is not None:
         figure.add_vline(x=inspection.stops_at + 0.5, line={**line, "dash": "dash"})
-    figure.update_xaxes(title="round", dtick=1)
+    room = max(0.9, 0.2 * len(rounds))  # beside the last bar, for what the line is called
+    ticks = {"tickvals": rounds} if len(rounds) <= 16 else {}
+    figure.update_xaxes(title="round", range=[0.4, len(rounds) + 0.5 + room], **ticks)
     heights = np.append(inspection.changes[np.isfinite(inspection.changes)], epsilon)
     low, high = np.log10([max(heights.min(), 1e-6) / 2, heights.max() * 2])
     figure.update_yaxes(title=unit, type="log", range=[low, high], tickvals=_log_ticks(low, high))

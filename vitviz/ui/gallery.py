@@ -40,7 +40,7 @@ def begin_here(runs: Sequence[Run]) -> None:
 
 def papers() -> None:
     """The four papers, and which of them can be opened now."""
-    st.subheader("Four papers")
+    st.header("Four papers")
     for column, (title, sentence, name) in zip(st.columns(4), _PAPERS, strict=True):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f"**{title}**")
@@ -53,13 +53,13 @@ def papers() -> None:
 
 def make_your_own() -> None:
     """The lines that make and list runs."""
-    st.subheader("Make your own")
+    st.header("Make your own")
     st.markdown("In a terminal beside the app; the run appears here as soon as its first round is finished.")
     st.code(
         "python -m vitviz train deep_clustering --preset digits --set seed=1 --run my-digits\n"
         "python -m vitviz train deep_clustering --set dataset=path/to/folder --set num-clusters=5 --run my-photos\n"
         "python -m vitviz runs",
-        language="bash",
+        language=None,
         wrap_lines=True,
     )
 

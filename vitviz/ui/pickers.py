@@ -51,7 +51,7 @@ def describe_run(run: Run) -> None:
         )
         with st.expander("Settings and origin"):
             st.json(about.settings, expanded=False)
-            st.code(about.command or "no command recorded", language="bash", wrap_lines=True)
+            st.code(about.command or "no command recorded", language=None, wrap_lines=True)
             for note in about.notes:
                 st.caption(safe_label(note, max_length=300))
 

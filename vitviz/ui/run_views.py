@@ -25,7 +25,7 @@ def no_run_yet(method: str, preset: str) -> None:
         "There is no run to show yet. A run is one training, kept as a folder; this makes one:",
         icon=":material/play_circle:",
     )
-    st.code(f"python -m vitviz train {method} --preset {preset}", language="bash")
+    st.code(f"python -m vitviz train {method} --preset {preset}", language=None)
 
 
 def live_status(run: Run) -> None:
