@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from vitviz.clustering.projection import ENGINES, pca_maps, place_by_neighbors, procrustes, project_rounds
 
@@ -93,6 +94,17 @@ def test_images_beyond_the_sample_are_placed_by_their_neighbours(monkeypatch):
     exact = (points == np.stack([array[:, :2].astype(np.float32) for array in embeddings])).all(axis=(0, 2))
     assert exact.sum() >= 20
     assert np.isfinite(points).all()
+
+
+def test_a_fit_leaves_torch_with_as_many_threads_as_before(monkeypatch):
+    def greedy(parts, seed):
+        torch.set_num_threads(3)
+        return np.stack([part[:, :2] for part in parts])
+
+    monkeypatch.setitem(ENGINES, "greedy", greedy)
+    before = torch.get_num_threads()
+    project_rounds(rounds(2), "greedy", seed=0)
+    assert torch.get_num_threads() == before
 
 
 def test_one_fit_at_a_time_even_when_asked_twice_at_once(monkeypatch):

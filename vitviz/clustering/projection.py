@@ -4,9 +4,10 @@ Independent UMAPs jump between rounds; AlignedUMAP moves least; starting each ro
 Procrustes turn, is the next best and scales further; PCA of the last round is instant.
 """
 
+import contextlib
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def project_rounds(rounds: Embeddings, engine: str, *, seed: int) -> tuple[np.nd
     if engine == "pca":
         return pca_maps(rounds), engine, {"components": "those of the last round"}
     chosen = _sample(num_images, seed)
-    with _ONE_FIT_AT_A_TIME:
+    with _ONE_FIT_AT_A_TIME, _threads_kept():
         points = ENGINES[engine]([_floats(embeddings[chosen]) for embeddings in rounds], seed)
     if len(chosen) < num_images:
         points = np.stack(
@@ -71,6 +72,18 @@ def procrustes(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
     center, target = points.mean(axis=0), reference.mean(axis=0)
     left, _, right = np.linalg.svd((points - center).T @ (reference - target))
     return (points - center) @ (left @ right) + target
+
+
+@contextlib.contextmanager
+def _threads_kept() -> Iterator[None]:
+    """UMAP leaves OpenMP with as many threads as there are cores, whatever was asked for; put torch's number back."""
+    import torch
+
+    num_threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _independent(rounds: Embeddings, seed: int) -> np.ndarray:
