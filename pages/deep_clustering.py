@@ -48,7 +48,6 @@ def main() -> None:
 
 def show_map(run: Run, control: Run | None) -> None:
     explorer.show(run)
-    st.caption(words.map_caption(run))
 
 
 def show_curves(run: Run, control: Run | None) -> None:
@@ -59,8 +58,11 @@ def show_curves(run: Run, control: Run | None) -> None:
         score = st.segmented_control(
             "Score", list(scores), default="NMI", required=True, key="score", bind="query-params"
         )
+        zoomed = st.toggle("Held-out images only, zoomed in", key="zoom", bind="query-params")
         lines = explain.score_curves(run, scores[score], control=control, others=others)
-        run_views.chart(figures.curves(lines, title=f"{score} against classes", value_range=(0, 1.02)), key="scores")
+        shown = [line for line in lines if line.role in ("main", "control", "seed")] if zoomed else lines
+        value_range = None if zoomed else (0, 1.02)
+        run_views.chart(figures.curves(shown, title=f"{score} against classes", value_range=value_range), key="scores")
         st.caption(words.SCORES[score])
         run_views.chart(
             figures.curves(explain.pair_of_curves(run, control, "within_share", "W/T"), title="W/T, share of variance"),
@@ -133,12 +135,14 @@ def show_cluster_change(run: Run, names: list[str]) -> None:
         f"left after round {before}": change.left,
         f"joined by round {after}": change.joined,
     }
+    chosen = None
     for column, (title, samples) in zip(st.columns(3), groups.items(), strict=True):
         with column:
             st.markdown(f"**{len(samples):,} {title}**")
-            picked = run_views.grid(run, after, samples[:60], key=f"change_{title[:6]}", total=len(samples), thumb=36)
-            if picked is not None:
-                st.session_state["restored_sample"] = picked
+            picked = run_views.grid(run, after, samples[:24], key=f"change_{title[:6]}", total=len(samples), thumb=36)
+            chosen = picked if picked is not None else chosen
+    if chosen is not None:
+        explorer.show_image_through_rounds(run, chosen)
     show_restored(run, np.concatenate([change.stayed[:8], change.left[:4], change.joined[:4]]), before, after)
 
 

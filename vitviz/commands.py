@@ -102,6 +102,8 @@ def export(options: Namespace) -> None:
     from vitviz.runs.export import export_folder, export_table, export_zip
 
     run, out = find_run(options.name), Path(options.out)
+    if not out.absolute().parent.is_dir():
+        raise Problem(f"{out} cannot be written", "its folder does not exist", f"make {out.parent} first")
     write = {".zip": export_zip, ".csv": export_table, ".parquet": export_table}.get(out.suffix, export_folder)
     write(run, out)
     print(f"{run.name} -> {out}")

@@ -245,13 +245,14 @@ class Run:
     def rewind(self, *, num_records: int, num_rounds: int) -> None:
         """Drop what was written after the resume point: it is about to be computed again."""
         self._write_metrics(self.metrics()[:num_records])
+        maps = self.path / "projection.npz"
+        if self.num_rounds() != num_rounds and maps.exists():
+            maps.unlink()
         while (last := self.num_rounds()) > num_rounds:
             # out of the way in one step first: a kill halfway through must not leave half a round in its place
             dropped = self.path / "rounds" / f"{atomic.TEMPORARY_PREFIX}dropped-{last - 1:03d}"
             os.rename(self._round_path(last - 1), dropped)
             shutil.rmtree(dropped)
-        if (self.path / "projection.npz").exists():
-            (self.path / "projection.npz").unlink()
 
     @contextlib.contextmanager
     def _reading(self, name: str):

@@ -9,7 +9,7 @@ from vitviz.explain.round_map import map_coordinates, points_inside, polygon_fro
 from vitviz.explain.sheets import contact_sheet
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
-from vitviz.ui import run_views
+from vitviz.ui import run_views, words
 from vitviz.ui.components.image_grid import MAX_ITEMS
 from vitviz.ui.components.round_map import COLOR_BY, round_map
 from vitviz.ui.labels import safe_label
@@ -46,6 +46,7 @@ def show(run: Run) -> None:
         follow=run.name,
     )
     _remember_selection(state.selection)
+    st.caption(words.map_caption(run))
     if state.picked is not None:
         show_image_through_rounds(run, state.picked)
     if state.selection is None:
@@ -69,7 +70,8 @@ def show_image_through_rounds(run: Run, sample: int) -> None:
     split = "held out" if samples.held_out[sample] else "training"
     with st.container(border=True):
         st.markdown(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image")
-        columns = st.columns(min(run.num_rounds() + 1, 12))
+        rounds = np.unique(np.linspace(0, run.num_rounds() - 1, min(run.num_rounds(), 11)).astype(int))
+        columns = st.columns(len(rounds) + 1)
         with columns[0]:
             try:
                 st.image(
@@ -79,7 +81,7 @@ def show_image_through_rounds(run: Run, sample: int) -> None:
                 )
             except Problem:
                 st.caption("the images of this data set are not on this machine")
-        for index, column in enumerate(columns[1:]):
+        for index, column in zip(rounds, columns[1:], strict=True):
             with column:
                 if run.round(index).decoder is not None:
                     restored = restore_samples(run, index, np.array([sample]))

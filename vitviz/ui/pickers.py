@@ -57,7 +57,7 @@ def describe_run(run: Run) -> None:
 
 
 def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:
-    """An uploaded picture or one taken with the camera, decoded within bounds; None until there is one.
+    """An uploaded picture, decoded within bounds; None until there is one.
 
     Raises: Problem in one sentence for anything that is not a picture.
     """

@@ -63,7 +63,7 @@ def headline(run: Run, control: Run | None) -> None:
     with st.container(horizontal=True):
         _metric("Held-out NMI", first.get("held_out_nmi"), last.get("held_out_nmi"), "normal")
         _metric("Held-out ACC", first.get("held_out_acc"), last.get("held_out_acc"), "normal")
-        _metric("Within share W/T", first.get("within_share"), last.get("within_share"), "inverse")
+        _metric("Within share W/T", first.get("within_share"), last.get("within_share"), "off")
         if first.get("raw_kmeans_nmi") is not None:
             _control_metric("NMI, raw pixels", first["raw_kmeans_nmi"], "k-means alone")
         else:

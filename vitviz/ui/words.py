@@ -26,7 +26,7 @@ PREVIOUS = "How alike the ids of two neighbouring rounds are, 1 for equal. It sa
 FORGETS = "What the embedding forgets: error of images restored from it by ridge regression, on images the decoder has not seen."
 RESTORED = (
     "Figure 5 of the paper: each image restored from its embedding alone, by a linear (ridge) decoder fitted on the training images. "
-    "What is blurred has been forgotten. Beside it, the training image that lies nearest in the embedding."
+    "What is blurred has been forgotten. From the left: images that stayed, that left, that joined. The last row is the training image that lies nearest in the embedding."
 )
 MOVERS = (
     "An image is right when its cluster stands for its class (Hungarian naming in each round). Repaired: wrong, then right. "
