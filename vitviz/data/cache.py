@@ -121,7 +121,7 @@ def _put_in_place(made: Path, folder: Path, name: str) -> ImageSet:
     for _ in range(3):
         with contextlib.suppress(OSError):
             os.rename(made, folder)
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
         if images := _read(folder, name):
             return images
         _remove(folder)
@@ -164,7 +164,8 @@ def _save_array(path: Path, values: np.ndarray) -> None:
         np.save(file, values)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make renames inside ``folder`` survive a power cut (where the platform can)."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):

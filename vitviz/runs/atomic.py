@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from vitviz.data.cache import sync_folder
+
 TEMPORARY_PREFIX = ".tmp-"
 
 
@@ -32,16 +34,6 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON. NaN and infinity are refused (ValueError): they are no JSON."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     write_file(path, lambda file: file.write(text.encode() + b"\n"))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames inside ``folder`` survive a power cut (where the platform can)."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _umask() -> int:

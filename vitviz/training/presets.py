@@ -20,7 +20,6 @@ class Preset:
     why: str
     paper: str = "deep_clustering"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    minutes: float = 1.0
 
 
 _CIFAR = {
@@ -39,7 +38,6 @@ PRESETS: dict[str, Preset] = {
         title="Digits, step by step",
         why="Six rounds on 1,797 handwritten digits: clusters tighten while the labels hold them in place.",
         settings={"max_rounds": 6, "stop_rule": "max_rounds"},
-        minutes=2,
     ),
     "digits-half-trained": Preset(
         method="deep_clustering",
@@ -55,20 +53,17 @@ PRESETS: dict[str, Preset] = {
             "max_rounds": 6,
             "stop_rule": "max_rounds",
         },
-        minutes=1,
     ),
     "digits-unsupervised": Preset(
         method="idec",
         title="Digits without labels",
         why="IDEC on a small autoencoder: 30 updates in ten rounds sharpen the clusters, and no label is ever used.",
-        minutes=2,
     ),
     "digits-pseudo-labels": Preset(
         method="deep_clustering",
         title="Digits on pseudo-labels",
         why="A ViT trained on k-means ids instead of labels falls below plain k-means: the lesson why labels matter.",
         settings={"targets": "pseudo_labels", "max_rounds": 6, "stop_rule": "max_rounds"},
-        minutes=2,
     ),
     "cifar10-mini": Preset(
         method="deep_clustering",
@@ -86,7 +81,6 @@ PRESETS: dict[str, Preset] = {
             "max_rounds": 3,
             "epochs_per_round": 2,
         },
-        minutes=15,
     ),
     "cifar10": Preset(
         method="deep_clustering",
@@ -105,7 +99,6 @@ PRESETS: dict[str, Preset] = {
             "warmup_epochs": 5.0,
             "epochs_per_round": 3,
         },
-        minutes=45,
     ),
 }
 
