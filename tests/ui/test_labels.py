@@ -35,6 +35,11 @@ group => [...group.querySelectorAll("[data-testid=stMarkdownContainer], [data-te
   text: text.innerText,
 }))
 """
+# the app rests before the browser has drawn its last element
+ALL_ARE_DRAWN = f"""
+selector => ({WHAT_BECAME_OF_IT})(document.querySelector(selector))
+  .filter(one => !["0", "1"].includes(one.text)).length >= 8
+"""
 
 
 @pytest.mark.parametrize("name", ["cat", "T shirt", "Größe 7", "鳥", "3", "it's", "Ærø, 50 %"])
@@ -77,6 +82,7 @@ def test_streamlit_shows_every_hostile_name_literally_and_asks_nobody_for_it(ser
     page.wait_for_selector(RESTED)
     page.wait_for_selector(f".st-key-name{len(HOSTILE) - 1}")
     for index, name in enumerate(HOSTILE):
+        page.wait_for_function(ALL_ARE_DRAWN, arg=f".st-key-name{index}")
         parts = page.locator(f".st-key-name{index}").evaluate(WHAT_BECAME_OF_IT)
         texts = [one["text"].replace("\u2060", "") for one in parts if one["text"] not in ("0", "1")]
         assert texts == [name.strip()] * 8
