@@ -57,7 +57,7 @@ def _add_train(verbs) -> None:
         description=_TRAIN_HELP + presets,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("method", metavar="METHOD", help="deep_clustering or idec")
+    train.add_argument("method", metavar="METHOD", help="deep_clustering, idec or supertokens")
     train.add_argument("--preset", metavar="P", help="start from named settings")
     train.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting; may be repeated"
@@ -65,6 +65,16 @@ def _add_train(verbs) -> None:
     train.add_argument("--run", metavar="NAME", help="name of the run (default: the preset's, else the method's)")
     train.add_argument("--resume", action="store_true", help="go on with the run of that name")
     train.add_argument("--no-control", action="store_true", help="do not train the alpha = 0 control afterwards")
+    train.add_argument(
+        "--rows",
+        metavar="A,B",
+        type=_words,
+        default=[],
+        help="of a preset that stands for several runs: these rows only",
+    )
+    train.add_argument(
+        "--seeds", metavar="0,1", type=_seeds, default=[], help="of such a preset: these seeds instead of its own"
+    )
     train.add_argument("--settings", action="store_true", help="print every setting with its value, and stop")
     train.set_defaults(command=commands.train)
 
@@ -111,6 +121,14 @@ def _add_data(verbs) -> None:
     check.add_argument("source", metavar="NAME_OR_PATH")
     check.add_argument("--img-size", type=int)
     check.set_defaults(command=commands.data_check)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _seeds(text: str) -> list[int]:
+    return [int(word) for word in _words(text)]
 
 
 def _stop(number, frame) -> None:

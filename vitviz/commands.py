@@ -12,6 +12,7 @@ import numpy as np
 from vitviz.config import from_plain, parse_settings, to_plain
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, find_run, list_runs
+from vitviz.training.presets import Preset
 
 
 def train(options: Namespace) -> None:
@@ -28,6 +29,9 @@ def train(options: Namespace) -> None:
         return
     method_name = preset.method if preset else options.method
     method = find_method(method_name)
+    if preset and preset.variants and not options.settings:
+        _train_rows(preset, name, options)
+        return
     settings = {**(preset.settings if preset else {}), **parse_settings(method.config, options.set)}
     config = from_plain(method.config, settings)
     if options.settings:
@@ -138,15 +142,44 @@ def data_check(options: Namespace) -> None:
     print(f"  fingerprint {images.fingerprint}; {images.images.shape[1]} px; classes: {', '.join(images.class_names)}")
 
 
-def _start(name: str, method_name: str, config: Any, options: Namespace, preset: Any) -> Run:
+def _train_rows(preset: Preset, base: str, options: Namespace) -> None:
+    """Every row of a preset with variants, one run each; with --resume, those that are not finished."""
+    from vitviz.training.methods import find_method
+    from vitviz.training.presets import preset_rows
+
+    own = {run.name: run for run in list_runs() if not run.is_shipped()}
+    rows = [row for row in preset_rows(preset, base, options.seeds) if row.variant in (options.rows or preset.variants)]
+    if not rows or (options.rows and not set(options.rows) <= set(preset.variants)):
+        raise Problem(f"preset '{options.preset}' has no such rows", f"it has {', '.join(preset.variants)}")
+    for row in rows:
+        if options.resume and row.name in own:
+            if own[row.name].status().state != "finished":
+                _drive(own[row.name])
+            continue
+        config_class = find_method(preset.method).config
+        config = from_plain(config_class, {**row.settings, **parse_settings(config_class, options.set)})
+        _drive(_start(row.name, preset.method, config, options, preset, variant=row.variant))
+
+
+def _start(name: str, method_name: str, config: Any, options: Namespace, preset: Any, *, variant: str = "") -> Run:
     from vitviz.training.setup import start_run
 
-    words = ["python", "-m", "vitviz", "train", options.method, "--run", name]
+    base = name.removesuffix(f"-{variant}-s{config.seed}") if variant else name
+    words = ["python", "-m", "vitviz", "train", options.method, "--run", base]
     words += ["--preset", options.preset] if options.preset else []
+    words += ["--rows", variant, "--seeds", str(config.seed)] if variant else []
     for assignment in options.set:
         words += ["--set", assignment]
-    title = preset.title if preset else name
-    return start_run(name, method_name, config, preset=options.preset or "", title=title, command=shlex.join(words))
+    title = (f"{preset.title}: {variant}, seed {config.seed}" if variant else preset.title) if preset else name
+    return start_run(
+        name,
+        method_name,
+        config,
+        preset=options.preset or "",
+        variant=variant,
+        title=title,
+        command=shlex.join(words),
+    )
 
 
 def _drive_with_control(run: Run, options: Namespace) -> None:
@@ -183,9 +216,9 @@ def _drive(run: Run) -> None:
         def report(progress, record) -> None:
             bar.total, bar.n = progress.total, progress.done
             keys = (
-                ("loss", "train_top1")
+                ("loss", "train_top1", "held_out_top1")
                 if record["kind"] == "epoch"
-                else ("held_out_nmi", "held_out_acc", "within_share")
+                else ("held_out_top1", "held_out_nmi", "held_out_acc", "within_share")
             )
             words = ", ".join(f"{key} {record[key]:.3f}" for key in keys if record.get(key) is not None)
             bar.set_postfix_str(words)

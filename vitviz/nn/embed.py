@@ -60,6 +60,22 @@ TIERS = {
 }
 
 
+def tier_with_stride(tier: str, stride: int) -> Tier:
+    """A row of Table 7 for smaller images: one token every ``stride`` pixels instead of 16, with the same modules.
+
+    The cells stay as large as they are, at most ``stride``; then the last modules step by one pixel instead of two. So for images
+    of 32 pixels and a stride of 4, ``modules16`` clusters a 16 x 16 map into 8 x 8 super tokens.
+    Raises: Problem, a ValueError, on an unknown tier or a stride that is not a power of two up to 16.
+    """
+    if tier not in TIERS:
+        raise Problem(f"tier={tier!r} must be one of {', '.join(TIERS)}")
+    if stride not in (1, 2, 4, 8, 16):
+        raise Problem(f"stride={stride} must be 1, 2, 4, 8 or 16")
+    full = TIERS[tier]
+    cell_size = min(full.cell_size, stride)
+    return Tier(full.widths, _with_stride(full.strides, stride // cell_size), cell_size)
+
+
 class TokenEmbed(nn.Module):
     """What the three have in common: one token of ``embed_dim`` for every ``stride`` x ``stride`` pixels."""
 
@@ -105,28 +121,32 @@ class NormedPatchEmbed(TokenEmbed):
 
 
 class ConvEmbed(TokenEmbed):
-    """A stack of 3x3 convolutions down to one value per 16 x 16 pixels.
+    """A stack of 3x3 convolutions down to one value per ``stride`` x ``stride`` pixels.
 
     Args:
         stem: ``table4``: five of conv -> GELU -> BatchNorm; ``table4_1x1``: the last of them 1x1; ``earlyconv``: four of
             conv -> BatchNorm -> ReLU, then a plain 1x1 (Xiao et al. 2021).
+        stride: 16 as in the paper; 8 or 4 for smaller images: the last strided convolutions step by one pixel.
 
-    Raises: Problem, a ValueError, on another stem or an ``embed_dim`` that does not divide by 8.
+    Raises: Problem, a ValueError, on another stem or stride, or an ``embed_dim`` that does not divide by 8.
     Source: Table 4; 3,490,560 parameters at the defaults, 2,310,912 with ``table4_1x1``, 1,021,488 with ``earlyconv``.
     """
 
-    def __init__(self, *, embed_dim: int = 384, in_chans: int = 3, stem: ConvStem = "table4"):
-        super().__init__(embed_dim, 16)
+    def __init__(self, *, embed_dim: int = 384, in_chans: int = 3, stem: ConvStem = "table4", stride: int = 16):
+        super().__init__(embed_dim, stride)
         if stem not in get_args(ConvStem):
             raise Problem(f"stem={stem!r} must be one of {', '.join(get_args(ConvStem))}")
         if embed_dim % 8:
             raise Problem(f"embed_dim={embed_dim} must be divisible by 8")
+        if stride not in (4, 8, 16):
+            raise Problem(f"stride={stride} must be 4, 8 or 16")
+        strides = _with_stride((2, 2, 2, 2), stride)
         if stem == "earlyconv":
-            self.stem = _early_convolutions(in_chans, embed_dim)
+            self.stem = _early_convolutions(in_chans, embed_dim, strides)
         else:
             widths = (embed_dim // 4, embed_dim // 2, embed_dim, embed_dim, embed_dim)
             kernels = (3, 3, 3, 3, 3 if stem == "table4" else 1)
-            self.stem = _modules(in_chans, widths, (2, 2, 2, 2, 1), kernels)
+            self.stem = _modules(in_chans, widths, (*strides, 1), kernels)
 
     def embed(self, images: Tensor, keep: Collection[str] = ()) -> EmbedOutput:
         """See :meth:`TokenEmbed.embed`; there are no extras."""
@@ -228,11 +248,21 @@ def _modules(in_chans: int, widths: Sequence[int], strides: Sequence[int], kerne
     return nn.Sequential(*layers)
 
 
-def _early_convolutions(in_chans: int, embed_dim: int) -> nn.Sequential:
+def _early_convolutions(in_chans: int, embed_dim: int, strides: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in pairwise((in_chans, *(embed_dim // part for part in (8, 4, 2, 1)))):
-        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+    widths = (in_chans, *(embed_dim // part for part in (8, 4, 2, 1)))
+    for (before, after), stride in zip(pairwise(widths), strides, strict=True):
+        layers += [nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
     return nn.Sequential(*layers, nn.Conv2d(embed_dim, embed_dim, 1))
+
+
+def _with_stride(strides: Sequence[int], wanted: int) -> tuple[int, ...]:
+    """The same strides with the last ones set to 1, so that they multiply to ``wanted``."""
+    kept, product = [], 1
+    for stride in strides:
+        kept.append(stride if product * stride <= wanted else 1)
+        product *= kept[-1]
+    return tuple(kept)
 
 
 def _as_sequence(features: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ class Description:
     """``run.json``: everything that was decided before the first step.
 
     ``dataset`` is the name or path the images came from, ``dataset_fingerprint`` its 16 hex characters, ``command`` a
-    line that makes the run again, ``versions`` the libraries' versions, ``device`` the machine in words.
+    line that makes the run again, ``variant`` the row of a preset that has several, ``versions`` the libraries' versions,
+    ``device`` the machine in words.
     """
 
     method: str
@@ -24,6 +25,7 @@ class Description:
     num_clusters: int
     seed: int
     preset: str = ""
+    variant: str = ""
     title: str = ""
     command: str = ""
     notes: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from vitviz.data.batches import batch_indices, to_tensor
 from vitviz.errors import Problem
@@ -18,13 +20,16 @@ LossParts = dict[str, Tensor]
 LossFunction = Callable[[nn.Module, Tensor, np.ndarray], LossParts]
 """(model, images (B, 3, H, W), rows (B,)) -> parts of the loss; the part named ``loss`` is the one that is minimised."""
 
+Transform = Callable[[np.ndarray, int], Tensor]
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpochPlan:
     """What one epoch is made of.
 
     ``rows`` (n,) are the images trained on, ``lr`` maps the share of the epoch that is done (0..1) to a learning rate,
-    ``seed`` and ``epoch`` fix the order of the images and every other draw.
+    ``seed`` and ``epoch`` fix the order of the images and every other draw. ``augment`` changes a batch on its device;
+    ``transform`` instead makes the tensor (3, H, W) of one image from its pixels (H, W, 3) uint8 and a seed.
     """
 
     rows: np.ndarray
@@ -33,6 +38,7 @@ class EpochPlan:
     seed: int
     epoch: int
     augment: str = "none"
+    transform: Transform | None = None
     bfloat16: bool = False
     clip_norm: float = 1.0
 
@@ -45,14 +51,13 @@ def train_epoch(
     Raises: Problem when the loss or a gradient stops being finite; the parameters are then those before the bad step.
     """
     device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(_mix(plan.seed, plan.epoch))
+    generator = torch.Generator().manual_seed(mix_seeds(plan.seed, plan.epoch))
     sums: dict[str, Tensor] = {}
     start = time.perf_counter()
     model.train()
     with _seeded(device, generator):
-        for step, batch in enumerate(batches := _batches(plan)):
-            rows = plan.rows[batch]
-            pixels = augment(to_tensor(images[rows], device), plan.augment, generator)
+        batches = [plan.rows[batch] for batch in _batches(plan)]
+        for step, (rows, pixels) in enumerate(_load(images, batches, plan, device, generator)):
             with torch.autocast(device.type, torch.bfloat16, enabled=plan.bfloat16):
                 parts = loss_function(model, pixels, rows)
             _set_lr(optimizer, plan.lr(step / len(batches)))
@@ -136,6 +141,42 @@ def load_state_tensors(
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
+def mix_seeds(*numbers: int) -> int:
+    """One seed, 0..2^63-1, out of several non-negative numbers: run, epoch, row."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _load(
+    images: np.ndarray, batches: list[np.ndarray], plan: EpochPlan, device: torch.device, generator: torch.Generator
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """The rows and the augmented pixels (B, 3, H, W) of every batch, on ``device``."""
+    if plan.transform is None:
+        for rows in batches:
+            yield rows, augment(to_tensor(images[rows], device), plan.augment, generator)
+        return
+    # beside a GPU the pictures are changed by processes of their own; beside a CPU's own work they would only be in its way
+    workers = (
+        min(len(os.sched_getaffinity(0)) - 1, 8) if device.type == "cuda" and hasattr(os, "sched_getaffinity") else 0
+    )
+    pictures = _Pictures(images, plan)
+    loader = DataLoader(pictures, batch_sampler=batches, num_workers=max(workers, 0), pin_memory=device.type == "cuda")
+    for rows, pixels in zip(batches, loader, strict=True):
+        yield rows, pixels.to(device, non_blocking=True)
+
+
+class _Pictures(Dataset):
+    """Row -> the transformed image of an epoch."""
+
+    def __init__(self, images: np.ndarray, plan: EpochPlan):
+        self.images, self.plan = images, plan
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.plan.transform(self.images[row], mix_seeds(self.plan.seed, self.plan.epoch, int(row)))
+
+
 def _batches(plan: EpochPlan) -> list[np.ndarray]:
     return list(batch_indices(len(plan.rows), plan.batch_size, seed=plan.seed, epoch=plan.epoch))
 
@@ -170,10 +211,6 @@ def _seeded(device: torch.device, generator: torch.Generator) -> Iterator[None]:
 
 def _is_decayed(name: str, parameter: Tensor) -> bool:
     return parameter.ndim >= 2 and not name.endswith(("cls_token", "pos_embed"))
-
-
-def _mix(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _to_numpy(value: Tensor) -> np.ndarray:

@@ -3,9 +3,9 @@
 A preset's ``reaches`` says what it is expected to reach and where that was measured (``docs/results.md``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from vitviz.config import unknown_name
 from vitviz.errors import Problem
@@ -13,13 +13,26 @@ from vitviz.errors import Problem
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Settings for one method. ``paper`` is the noun it is listed under, ``method`` the one that runs it."""
+    """Settings for one method. ``paper`` is the noun it is listed under, ``method`` the one that runs it.
+
+    With ``variants`` it stands for several runs, as the rows of a paper's table: each adds its settings, at every seed.
+    """
 
     method: str
     title: str
     why: str
     paper: str = "deep_clustering"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+
+
+class PresetRow(NamedTuple):
+    """One run of a preset with variants."""
+
+    name: str
+    variant: str
+    settings: dict[str, Any]
 
 
 _CIFAR = {
@@ -31,6 +44,20 @@ _CIFAR = {
     "warmup_epochs": 1.0,
     "bfloat16": "auto",
 }
+
+# a few thousand images and a few dozen epochs: DeiT's full strength would keep such a run from fitting anything
+_MILD = {"rand_augment": 5.0, "random_erasing": 0.1, "mixup": 0.2, "cutmix": 0.5}
+_CIFAR_TOKENS = {
+    "dataset": "cifar10",
+    "img_size": 32,
+    "stride": 4,
+    "embed_dim": 96,
+    "depth": 4,
+    "min_crop": 0.6,
+    **_MILD,
+}
+_CLOTHING_TOKENS = {"dataset": "clothing", "img_size": 224, "min_crop": 0.5, "batch_size": 32, "epochs": 30, **_MILD}
+_SMALL_PHOTOS = {**_CLOTHING_TOKENS, "img_size": 112, "embed_dim": 96, "depth": 4, "epochs": 12, "projection": "none"}
 
 PRESETS: dict[str, Preset] = {
     "digits": Preset(
@@ -100,6 +127,93 @@ PRESETS: dict[str, Preset] = {
             "epochs_per_round": 3,
         },
     ),
+    "clothing-supertoken": Preset(
+        method="supertokens",
+        paper="supertokens",
+        title="Clothing, super tokens",
+        why="3,409 photographs of clothes at 224 pixels: a small ViT that sees 196 super tokens instead of patches.",
+        settings={**_CLOTHING_TOKENS, "embedding": "supertoken"},
+    ),
+    "clothing-patch": Preset(
+        method="supertokens",
+        paper="supertokens",
+        title="Clothing, patches",
+        why="The same photographs, body and recipe behind a 16 x 16 patch embedding: what super tokens are compared with.",
+        settings={**_CLOTHING_TOKENS, "embedding": "patch"},
+    ),
+    "clothing-conv": Preset(
+        method="supertokens",
+        paper="supertokens",
+        title="Clothing, convolutions",
+        why="The same photographs, body and recipe behind five convolutions.",
+        settings={**_CLOTHING_TOKENS, "embedding": "conv"},
+    ),
+    "cifar10-supertoken": Preset(
+        method="supertokens",
+        paper="supertokens",
+        title="CIFAR-10, super tokens",
+        why="The super-token embedding with one token every 4 pixels, on 32 x 32 images; all 50,000 are meant for a GPU.",
+        settings={**_CIFAR_TOKENS, "embedding": "supertoken"},
+    ),
+    "cifar10-patch": Preset(
+        method="supertokens",
+        paper="supertokens",
+        title="CIFAR-10, patches",
+        why="The same images and body behind a 4 x 4 patch embedding.",
+        settings={**_CIFAR_TOKENS, "embedding": "patch"},
+    ),
+    "cifar10-conv": Preset(
+        method="supertokens",
+        paper="supertokens",
+        title="CIFAR-10, convolutions",
+        why="The same images and body behind five convolutions, two of them strided.",
+        settings={**_CIFAR_TOKENS, "embedding": "conv"},
+    ),
+    "table6": Preset(
+        method="supertokens",
+        paper="supertokens",
+        title="Table 6: three embeddings",
+        why="Patch, convolution (in its three forms) and super tokens before one body, three seeds, 5,000 CIFAR-10 images.",
+        settings={
+            **_CIFAR_TOKENS,
+            "limit": 6_000,
+            "epochs": 20,
+            "batch_size": 64,
+            "bfloat16": "off",
+            "projection": "none",
+        },
+        variants={
+            "patch": {"embedding": "patch"},
+            "conv": {"embedding": "conv"},
+            "supertoken": {"embedding": "supertoken"},
+            "conv-1x1": {"embedding": "conv", "conv_stem": "table4_1x1"},
+            "earlyconv": {"embedding": "conv", "conv_stem": "earlyconv"},
+        },
+        seeds=(0, 1, 2),
+    ),
+    "table7": Preset(
+        method="supertokens",
+        paper="supertokens",
+        title="Table 7: how much convolution first",
+        why="Six tiers, from clustering bare pixels to convolving all the way, on clothing photographs of 112 pixels.",
+        settings=_SMALL_PHOTOS,
+        variants={
+            "without-conv": {"tier": "without_conv"},
+            "module1": {"tier": "module1"},
+            "modules12": {"tier": "modules12"},
+            "modules14": {"tier": "modules14"},
+            "modules16": {"tier": "modules16"},
+            "extra": {"tier": "extra"},
+        },
+    ),
+    "table8": Preset(
+        method="supertokens",
+        paper="supertokens",
+        title="Table 8: iterations",
+        why="Clustering refined once to four times, on clothing photographs of 112 pixels.",
+        settings=_SMALL_PHOTOS,
+        variants={f"t{count}": {"num_iterations": count} for count in (1, 2, 3, 4)},
+    ),
 }
 
 
@@ -111,3 +225,12 @@ def find_preset(name: str, method: str | None = None) -> Preset:
     if method not in (None, preset.method, preset.paper):
         raise Problem(f"preset '{name}' is one of {preset.method}, not of {method}")
     return preset
+
+
+def preset_rows(preset: Preset, base: str, seeds: Sequence[int] = ()) -> list[PresetRow]:
+    """The runs a preset with variants stands for, named ``<base>-<variant>-s<seed>``; all of a seed before the next seed."""
+    return [
+        PresetRow(f"{base}-{variant}-s{seed}", variant, {**preset.settings, **settings, "seed": seed})
+        for seed in seeds or preset.seeds
+        for variant, settings in preset.variants.items()
+    ]

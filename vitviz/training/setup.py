@@ -21,7 +21,16 @@ from vitviz.runs.records import Description, Samples
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "umap-learn", "timm")
 
 
-def start_run(name: str, method: str, config: Any, *, preset: str = "", title: str = "", command: str = "") -> Run:
+def start_run(
+    name: str,
+    method: str,
+    config: Any,
+    *,
+    preset: str = "",
+    variant: str = "",
+    title: str = "",
+    command: str = "",
+) -> Run:
     """A new run for ``config``: opens its data set, splits it, and writes down what was decided.
 
     A data set with a test part of its own keeps it; any other is split per class by ``held_out_fraction`` and ``seed``.
@@ -47,6 +56,7 @@ def start_run(name: str, method: str, config: Any, *, preset: str = "", title: s
     description = Description(
         method=method,
         preset=preset,
+        variant=variant,
         title=title,
         command=command,
         settings=to_plain(config),
