@@ -60,7 +60,8 @@ def random_value(hint: object, draw: random.Random) -> object:
 def random_config(config_class: type, draw: random.Random) -> object:
     hints = typing.get_type_hints(config_class)
     values = {field.name: random_value(hints[field.name], draw) for field in dataclasses.fields(config_class)}
-    return config_class(**{**values, "embed_dim": 64} if "embed_dim" in values else values)
+    divisible = {name: value for name, value in (("embed_dim", 64), ("img_size", 64)) if name in values}
+    return config_class(**{**values, **divisible})
 
 
 def random_class(draw: random.Random) -> type:

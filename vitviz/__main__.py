@@ -106,6 +106,7 @@ def _add_making(verbs) -> None:
     )
     export.add_argument("name", metavar="RUN")
     export.add_argument("out", metavar="OUT")
+    export.add_argument("--half", action="store_true", help="weights as float16: half as large, good enough to look at")
     export.set_defaults(command=commands.export)
 
 

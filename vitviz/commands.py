@@ -108,6 +108,14 @@ def export(options: Namespace) -> None:
     run, out = find_run(options.name), Path(options.out)
     if not out.absolute().parent.is_dir():
         raise Problem(f"{out} cannot be written", "its folder does not exist", f"make {out.parent} first")
+    if options.half and out.suffix:
+        raise Problem(
+            "--half is for a folder", f"{out.suffix} keeps what the run holds", "export to a folder, then zip it"
+        )
+    if options.half:
+        export_folder(run, out, half=True)
+        print(f"{run.name} -> {out}, weights as float16")
+        return
     write = {".zip": export_zip, ".csv": export_table, ".parquet": export_table}.get(out.suffix, export_folder)
     write(run, out)
     print(f"{run.name} -> {out}")

@@ -38,6 +38,21 @@ TINY = {
         "num_restarts": 2,
         "projection": "none",
     },
+    "supertokens": {
+        "dataset": "digits",
+        "img_size": 32,
+        "limit": 200,
+        "held_out_fraction": 0.5,
+        "stride": 8,
+        "embed_dim": 16,
+        "depth": 1,
+        "num_heads": 2,
+        "epochs": 2,
+        "batch_size": 32,
+        "bfloat16": "off",
+        "num_restarts": 2,
+        "projection": "none",
+    },
 }
 
 
@@ -101,6 +116,12 @@ def finished(_finished) -> Run:
 def finished_idec(_finished) -> Run:
     """A tiny run of IDEC, trained to its end; it is shared, so only to be read."""
     return _finished["idec"]
+
+
+@pytest.fixture
+def finished_supertokens(_finished) -> Run:
+    """A tiny super-token classifier, trained to its end; it is shared, so only to be read."""
+    return _finished["supertokens"]
 
 
 @pytest.fixture

@@ -234,3 +234,48 @@ def test_data_sets_are_listed_and_checked(call):
     assert code == 0 and "digits     here" in out and "cifar10    not here" in out
     code, out, _ = call("data check digits")
     assert code == 0 and "1,797 of 1,797 images are used" in out and "fingerprint" in out
+
+
+# Presets that stand for several runs
+
+
+ROWS = shlex.split(
+    "--set dataset=digits --set limit=120 --set stride=8 --set embed-dim=16 --set depth=1 --set num-heads=2 --set epochs=1 "
+    "--set num-restarts=2 --set batch-size=64"
+)
+
+
+def test_every_chosen_row_of_a_table_becomes_a_run_of_its_own(call):
+    code, _, err = call("train supertokens --preset table6 --rows patch,conv --seeds 0,1 --run t", *ROWS)
+    assert (code, err) == (0, "")
+    runs = {run.name: run.description() for run in list_runs()}
+    assert set(runs) == {"t-patch-s0", "t-conv-s0", "t-patch-s1", "t-conv-s1"}
+    about = runs["t-conv-s1"]
+    assert (about.preset, about.variant, about.seed, about.settings["embedding"]) == ("table6", "conv", 1, "conv")
+    assert "--run t --preset table6 --rows conv --seeds 1" in about.command
+
+
+def test_resuming_a_table_finishes_what_is_begun_and_makes_what_is_missing(call):
+    assert call("train supertokens --preset table6 --rows patch --seeds 0 --run t", *ROWS)[0] == 0
+    before = (find_run("t-patch-s0").path / "metrics.jsonl").stat().st_mtime_ns
+    code, _, err = call("train supertokens --preset table6 --rows patch,conv --seeds 0 --run t", *ROWS)
+    assert code == 1 and "run 't-patch-s0' exists" in err
+    assert call("train supertokens --preset table6 --rows patch,conv --seeds 0 --run t --resume")[0] == 1
+    assert call("train supertokens --preset table6 --rows patch,conv --seeds 0 --run t --resume", *ROWS)[0] == 0
+    assert (find_run("t-patch-s0").path / "metrics.jsonl").stat().st_mtime_ns == before
+    assert find_run("t-conv-s0").status().state == "finished"
+
+
+def test_a_row_that_a_table_does_not_have_is_refused_with_those_it_has(call):
+    code, _, err = call("train supertokens --preset table8 --rows t9")
+    assert code == 1 and "preset 'table8' has no such rows: it has t1, t2, t3, t4" in err
+
+
+def test_a_folder_is_exported_with_halved_weights(call, finished_supertokens, monkeypatch, tmp_path):
+    monkeypatch.setenv("VITVIZ_RUNS", str(finished_supertokens.path.parent))
+    assert call(f"export tiny {tmp_path / 'half'} --half")[0] == 0
+    whole, half = finished_supertokens.weights(), Run(tmp_path / "half").weights()
+    assert half.keys() == whole.keys() and half["head.weight"].dtype == np.float16
+    assert all(np.allclose(half[name], whole[name], rtol=1e-3, atol=1e-3) for name in whole)
+    code, _, err = call(f"export tiny {tmp_path / 'half.zip'} --half")
+    assert code == 1 and "--half is for a folder" in err

@@ -12,11 +12,14 @@ from vitviz.runs.folder import Run
 _LEFT_OUT = ("resume.safetensors", "owner.lock")
 
 
-def export_folder(run: Run, out: Path) -> None:
-    """Copy the run into the new folder ``out``. Raises Problem when it exists."""
+def export_folder(run: Run, out: Path, *, half: bool = False) -> None:
+    """Copy the run into the new folder ``out``, the last weights as float16 if ``half``. Raises Problem when it exists."""
     if out.exists():
         raise Problem(f"{out} exists", "", "choose another name, or remove it first")
     shutil.copytree(run.path, out, ignore=shutil.ignore_patterns(*_LEFT_OUT, ".tmp-*"))
+    if half:
+        copied = Run(out)
+        copied.save_weights(copied.weights(), half=True)
 
 
 def export_zip(run: Run, out: Path) -> None:

@@ -225,9 +225,9 @@ class Run:
         arrays = {"points": projection.points.astype(np.float32), "made_by": json.dumps(made_by)}
         atomic.write_file(self.path / "projection.npz", lambda file: np.savez(file, **arrays))
 
-    def save_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Write the parameters of the last state."""
-        _save_tensors(self.path / "weights.safetensors", weights, {})
+    def save_weights(self, weights: Mapping[str, np.ndarray], *, half: bool = False) -> None:
+        """Write the parameters of the last state, as float16 if ``half``."""
+        _save_tensors(self.path / "weights.safetensors", _halved(weights) if half else weights, {})
 
     def save_resume_point(self, tensors: Mapping[str, np.ndarray], position: Mapping[str, int]) -> None:
         """Write all that is needed to go on, with the place in the run it belongs to and the number of records so far."""

@@ -1,0 +1,48 @@
+"""Presets that stand for several runs: the rows of a paper's table."""
+
+import pytest
+
+from vitviz.config import from_plain
+from vitviz.training.methods import METHODS
+from vitviz.training.presets import PRESETS, preset_rows
+from vitviz.training.supertokens import build_embedding
+
+TABLES = [name for name, preset in PRESETS.items() if preset.variants]
+
+
+def configs(name: str) -> dict:
+    preset = PRESETS[name]
+    return {
+        row.variant: from_plain(METHODS[preset.method].config, row.settings) for row in preset_rows(preset, name, [0])
+    }
+
+
+def test_the_tables_of_the_super_token_paper_are_there_with_all_their_rows():
+    assert {"table6", "table7", "table8"} <= set(TABLES)
+    assert {config.embedding for config in configs("table6").values()} == {"patch", "conv", "supertoken"}
+    assert len({config.tier for config in configs("table7").values()}) == 6
+    assert [config.num_iterations for config in configs("table8").values()] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rows_differ_in_nothing_but_what_the_table_varies(name):
+    preset = PRESETS[name]
+    varied = {key for settings in preset.variants.values() for key in settings}
+    rows = [
+        {key: value for key, value in row.settings.items() if key not in varied}
+        for row in preset_rows(preset, "x", [3])
+    ]
+    assert all(row == rows[0] for row in rows) and rows[0]["seed"] == 3
+    assert len({repr(config) for config in configs(name).values()}) == len(preset.variants)
+
+
+def test_rows_are_named_after_base_variant_and_seed_and_a_seed_is_finished_first():
+    rows = preset_rows(PRESETS["table8"], "mine", [4, 5])
+    assert [row.name for row in rows] == [f"mine-t{count}-s{seed}" for seed in (4, 5) for count in (1, 2, 3, 4)]
+    assert len(preset_rows(PRESETS["table6"], "t")) == 15
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if PRESETS[name].method == "supertokens"])
+def test_every_row_can_be_built_at_its_size(name):
+    for config in configs(name).values():
+        assert config.img_size % build_embedding(config).stride == 0
