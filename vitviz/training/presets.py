@@ -56,8 +56,16 @@ _CIFAR_TOKENS = {
     "min_crop": 0.6,
     **_MILD,
 }
-_CLOTHING_TOKENS = {"dataset": "clothing", "img_size": 224, "min_crop": 0.5, "batch_size": 32, "epochs": 30, **_MILD}
-_SMALL_PHOTOS = {**_CLOTHING_TOKENS, "img_size": 112, "embed_dim": 96, "depth": 4, "epochs": 12, "projection": "none"}
+_CLOTHING_TOKENS = {
+    "dataset": "clothing",
+    "img_size": 224,
+    "min_crop": 0.5,
+    "batch_size": 32,
+    "depth": 4,
+    "epochs": 24,
+    **_MILD,
+}
+_SMALL_PHOTOS = {**_CLOTHING_TOKENS, "img_size": 112, "embed_dim": 96, "epochs": 12, "projection": "none"}
 
 PRESETS: dict[str, Preset] = {
     "digits": Preset(
@@ -177,7 +185,7 @@ PRESETS: dict[str, Preset] = {
         settings={
             **_CIFAR_TOKENS,
             "limit": 6_000,
-            "epochs": 20,
+            "epochs": 12,
             "batch_size": 64,
             "bfloat16": "off",
             "projection": "none",
