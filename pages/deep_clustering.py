@@ -43,7 +43,7 @@ def main() -> None:
             "Clusters": show_clusters,
             "Movers": show_movers,
             "Your image": show_upload,
-        }[view](run, control)
+        }[view or "Map"](run, control)
 
 
 def show_map(run: Run, control: Run | None) -> None:

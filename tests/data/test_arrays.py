@@ -144,3 +144,25 @@ def test_a_truncated_and_a_missing_batch_are_named(batches_folder):
     (folder / "test_batch").unlink()
     with pytest.raises(Problem, match="cifar-10-batches-py is incomplete: test_batch is missing"):
         open_image_set(folder)
+
+
+def test_cells_nested_deeper_than_the_reader_can_go_are_refused_and_not_read(tmp_path):
+    path = tmp_path / "deep.mat"
+    path.write_bytes(_nested_cells(depth=60))
+    with pytest.raises(Problem, match=r"deep\.mat could not be read: it holds cells in cells deeper than 8"):
+        open_image_set(path)
+
+
+def _nested_cells(depth: int) -> bytes:
+    """A .mat file of version 5 whose one variable, ``fea``, is a cell in a cell in a cell ..."""
+
+    def element(kind: int, data: bytes) -> bytes:
+        return struct.pack("<II", kind, len(data)) + data + b"\0" * (-len(data) % 8)
+
+    body = b""
+    for level in range(depth):
+        name = b"fea" if level == depth - 1 else b""
+        flags = element(6, struct.pack("<II", 1, 0))
+        dimensions = element(5, struct.pack("<ii", 1, 1 if body else 0))
+        body = element(14, flags + dimensions + element(1, name) + body)
+    return b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x0100) + b"IM" + body

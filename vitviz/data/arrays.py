@@ -1,6 +1,7 @@
 """Data sets that come as arrays of pixels: MATLAB files with ``fea`` and ``gnd``, and scikit-learn's digits."""
 
 import functools
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from vitviz.data.listing import Listing, Source, number_classes
+from vitviz.data.mat_check import inflate_mat
 from vitviz.errors import Problem
+
+_MAX_MAT_BYTES = 2**31  # 260,000 images of 32 x 32 in float64
 
 
 def find_mat(path: Path, name: str) -> Source:
@@ -64,9 +68,10 @@ def _load_mat(path: Path) -> dict[str, np.ndarray]:
     import scipy.io
 
     try:
-        return scipy.io.loadmat(path, variable_names=["fea", "gnd"])
-    except NotImplementedError as error:
-        raise Problem(f"{path.name} could not be read", "it is of version 7.3", "save it again with '-v7'") from error
+        safe = inflate_mat(path.read_bytes(), max_bytes=_MAX_MAT_BYTES)
+        return scipy.io.loadmat(io.BytesIO(safe), variable_names=["fea", "gnd"])
+    except ValueError as error:
+        raise Problem(f"{path.name} could not be read", str(error)) from error
     except Exception as error:  # damaged files make the reader raise anything
         raise Problem(f"{path.name} could not be read", "it is not a MATLAB file, or it is damaged") from error
 

@@ -1,0 +1,41 @@
+"""The page that compares: what a paper's table claims beside what our runs give."""
+
+import streamlit as st
+
+from vitviz.explain.comparison import compare
+from vitviz.explain.comparison_setups import list_comparisons
+from vitviz.runs.folder import list_runs
+from vitviz.ui import compare_views as views
+from vitviz.ui import compare_words as words
+from vitviz.ui.problems import shown_problems
+
+
+def main() -> None:
+    st.title("Compare")
+    st.caption(words.INTRO)
+    runs = list_runs()
+    comparison = views.pick_comparison(list_comparisons(runs))
+    views.describe(comparison)
+    with shown_problems():
+        setup = views.pick_setup(comparison, runs)
+        rows = compare(comparison, views.pick_runs(comparison, setup))
+        st.markdown(words.verdict(rows, setup))
+        if setup is not None:
+            st.caption(words.setup_sentence(setup))
+        views.scores(comparison, rows)
+        if note := words.error_sentence(comparison, rows):
+            st.caption(note)
+        if rows:
+            views.score_table(comparison, rows)
+            views.row_notes(rows)
+        views.no_run_yet(comparison, rows)
+        if setup is not None:
+            views.curves(rows, setup)
+    views.doubts(comparison)
+    with shown_problems():
+        views.throughput(comparison)
+    with shown_problems():
+        views.sizes(comparison)
+
+
+main()

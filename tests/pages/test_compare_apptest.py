@@ -1,0 +1,284 @@
+"""The page that compares, over runs written by hand: with all rows, with some, with none, with bad links and hostile names."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from vitviz.explain.embedding_costs import Throughput
+from vitviz.explain.paper_claims import COMPARISONS
+from vitviz.runs.folder import Run, create_run, shipped_root
+from vitviz.runs.records import Description, Samples
+from vitviz.ui import compare_views
+
+ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
+HOSTILE = '[x](https://evil.example/1) <a href="https://evil.example/2">z</a> $a^2$'
+CLASSES = np.array([0, 1, 2, 3] * 5, np.int32)
+
+pytestmark = pytest.mark.usefixtures("own_folders", "nothing_shipped", "fresh_caches")
+
+
+@pytest.fixture
+def fresh_caches() -> None:
+    """Nothing is remembered of other tests."""
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+@pytest.fixture
+def classify() -> Callable[..., Run]:
+    """``classify("patch", seed=1, scores=[0.2, 0.5])``: a classifier's run with that held-out top-1 epoch by epoch."""
+
+    def make(
+        variant: str,
+        *,
+        preset: str = "table6",
+        seed: int = 0,
+        scores: Sequence[float] = (0.3, 0.5),
+        epochs: int = 2,
+        name: str = "",
+        **about,
+    ) -> Run:
+        varied = {"t1": {"num_iterations": 1}, "t2": {"num_iterations": 2}}.get(variant, {"embedding": variant})
+        known = {"dataset_title": "CIFAR-10", "dataset_fingerprint": "feed" * 4, "img_size": 32, "num_images": 20}
+        description = Description(
+            method="supertokens",
+            preset=preset,
+            variant=variant,
+            settings={"seed": seed, "epochs": epochs, **varied},
+            dataset="cifar10",
+            class_names=("a", "b", "c", "d"),
+            num_clusters=4,
+            seed=seed,
+            **{**known, **about},
+        )
+        samples = Samples(np.arange(20, dtype=np.int32), CLASSES, np.arange(20) >= 12)
+        run = create_run(name or f"{preset}-{variant}-s{seed}", description, samples)
+        for epoch, score in enumerate(scores):
+            record = {"kind": "epoch", "index": epoch, "loss": 2.0, "held_out_loss": 1.5, "seconds": 10.0}
+            run.append_metrics({**record, "held_out_top1": score})
+        return run
+
+    return make
+
+
+def _open(**query: str) -> AppTest:
+    app = AppTest.from_file(ROUTER, default_timeout=60).run()
+    app.switch_page("../../pages/compare.py")
+    app.query_params.update(query)
+    app.run()
+    assert not app.exception, f"{query}: {app.exception}"
+    return app
+
+
+def _texts(elements) -> str:
+    return "\n".join(str(element.value) for element in elements).replace("\\", "")
+
+
+def _scores(app: AppTest) -> dict[str, list[str]]:
+    """The table of scores, row by row."""
+    return {row[0].replace("\\", ""): row[1:] for row in app.table[0].value.to_numpy().tolist()}
+
+
+@pytest.mark.parametrize("table", COMPARISONS)
+def test_without_a_run_a_table_shows_the_claims_and_the_line_that_makes_runs(table):
+    app = _open(table=table)
+    assert app.segmented_control(key="table").value == table
+    assert [code.value for code in app.code] == [f"python -m vitviz train supertokens --preset {table}"]
+    assert "No two rows have a finished run of ours yet" in _texts(app.markdown)
+    comparison = COMPARISONS[table]
+    claims = [
+        "not known" if table == "table7" else f"{row.top1:.2f} %" if row.top1 else "no claim" for row in comparison.rows
+    ]
+    assert [row[0] for row in _scores(app).values()] == claims
+    assert {row[1] for row in _scores(app).values()} == {"no run yet"}
+    assert len(app.get("plotly_chart")) == (table != "table7")
+
+
+def test_sizes_are_those_of_the_built_models_beside_the_claims():
+    sizes = {row[0]: row[1:4] for row in _open(table="table6").table[1].value.to_numpy().tolist()}
+    assert sizes["patches"] == ["0.30 M", "297,600", "18,162,916"]
+    assert sizes["super tokens"] == ["0.09 M", "132,192", "17,997,508"]
+
+
+def test_ours_stand_beside_the_claims_with_spread_seeds_controls_and_links(classify):
+    for seed, score in enumerate((0.5, 0.6)):
+        classify("patch", seed=seed, scores=[0.3, score])
+        classify("supertoken", seed=seed, scores=[0.3, score + 0.3])
+    app = _open(table="table6")
+    assert _scores(app)["patches"] == ["78.44 %", "55.00 % (50.00 to 60.00)", "2", "2"]
+    assert _scores(app)["convolutions"][1:] == ["no run yet", "0", "–"]
+    text = _texts(app.markdown)
+    assert "super tokens (85.00 %) > patches (55.00 %)" in text and "**The same order among the 2 rows" in text
+    assert "30.00 points, more than the 10.00 points that seeds differ by" in text
+    assert "[table6-patch-s1](" in text and "?run=table6-patch-s1)" in text
+    assert "Guessing scores 25.0 %" in _texts(app.caption)
+    assert app.code[0].value == "python -m vitviz train supertokens --preset table6 --rows conv,conv-1x1,earlyconv"
+    assert len(app.get("plotly_chart")) == 4
+
+
+def test_a_run_that_is_still_training_says_how_far_it_is(classify):
+    classify("patch", scores=[0.3])
+    app = _open(table="table6")
+    assert "(epoch 1 of 2)" in _texts(app.markdown)
+    assert _scores(app)["patches"][1] == "no run yet"
+
+
+def test_runs_on_other_images_are_chosen_and_not_mixed(classify):
+    classify("patch")
+    classify("conv")
+    classify("patch", name="other", dataset_title="Clothing", dataset_fingerprint="beef" * 4, scores=[0.1, 0.9])
+    app = _open(table="table6")
+    chosen = app.selectbox(key="setup")
+    assert chosen.options == ["CIFAR-10, 32 px, 20 images, 2 epochs", "Clothing, 32 px, 20 images, 2 epochs"]
+    assert _scores(app)["patches"][1] == "50.00 %"
+    chosen.set_value(chosen.options[1]).run()
+    assert not app.exception
+    assert _scores(app)["patches"][1] == "90.00 %"
+    assert _scores(_open(table="table6", setup=chosen.options[1]))["patches"][1] == "90.00 %"
+
+
+def test_any_runs_are_chosen_one_by_one(classify):
+    classify("patch")
+    classify("conv", scores=[0.1, 0.9])
+    app = _open(table="own")
+    assert {name: row[0] for name, row in _scores(app).items()} == {"patch": "50.00 %", "conv": "90.00 %"}
+    app.multiselect(key="runs").set_value(["table6-conv-s0"]).run()
+    assert list(_scores(app)) == ["conv"]
+    assert list(_scores(_open(table="own", runs="table6-patch-s0"))) == ["patch"]
+    app.multiselect(key="runs").set_value([]).run()
+    assert not app.exception and not app.table
+
+
+def test_any_runs_of_none_say_how_to_make_one():
+    app = _open(table="own")
+    assert "There is no run to compare yet" in _texts(app.info)
+    assert app.code[0].value.startswith("python -m vitviz train supertokens --preset ")
+
+
+def test_a_preset_that_is_no_table_is_offered_too(classify):
+    classify("big", preset="widths")
+    app = _open(table="widths")
+    assert app.segmented_control(key="table").value == "widths"
+    assert list(_scores(app)) == ["big"]
+
+
+def test_curves_go_over_epochs_or_seconds_of_training_or_of_held_out_images(classify):
+    classify("patch")
+    app = _open(table="table6", over="seconds", loss="held-out images")
+    specs = [chart.proto.spec for chart in app.get("plotly_chart")][-2:]
+    assert all("seconds of training" in spec for spec in specs) and "loss, held-out images" in specs[1]
+    app.segmented_control(key="over").set_value("epoch").run()
+    assert not app.exception
+    assert "seconds of training" not in app.get("plotly_chart")[-1].proto.spec
+
+
+# Speed
+
+
+@pytest.fixture
+def stand_in(monkeypatch) -> list[tuple]:
+    """Instead of the measurement: known rates; returns what it was asked."""
+    asked = []
+
+    def measure(*, iterations, batch_size, seconds):
+        asked.append((tuple(iterations), seconds))
+        return tuple(Throughput(number, 10.0 - number, 0.1, 9) for number in iterations)
+
+    monkeypatch.setattr("vitviz.explain.embedding_costs.measure_throughput", measure)
+    return asked
+
+
+def test_speed_is_measured_when_asked_for_and_kept(stand_in):
+    app = _open(table="table8")
+    assert "t = 1: 766, t = 2: 749, t = 3: 737, t = 4: 718" in _texts(app.caption)
+    assert stand_in == []
+    app.button[0].click().run()
+    assert not app.exception
+    assert [iterations for iterations, _ in stand_in] == [(1, 2, 3, 4)]
+    assert stand_in[0][1] <= 20
+    assert "loses 33.3% (9.0 to 6.0 images a second)" in _texts(app.caption)
+    app.segmented_control(key="table").set_value("table6").run()
+    app.segmented_control(key="table").set_value("table8").run()
+    assert "loses 33.3%" in _texts(app.caption) and len(stand_in) == 1
+
+
+def test_two_measurements_do_not_run_at_a_time(stand_in):
+    app = _open(table="table8")
+    with compare_views._measuring():
+        app.button[0].click().run()
+    assert "Another measurement is under way" in _texts(app.warning)
+    assert stand_in == []
+    app.button[0].click().run()
+    assert len(stand_in) == 1
+
+
+def test_a_measurement_that_fails_lets_the_next_one_in(monkeypatch, stand_in):
+    def fail(**asked):
+        raise MemoryError
+
+    app = _open(table="table8")
+    with monkeypatch.context() as patched:
+        patched.setattr("vitviz.explain.embedding_costs.measure_throughput", fail)
+        app.button[0].click().run()
+    app.button[0].click().run()
+    assert len(stand_in) == 1
+
+
+def test_only_a_table_that_claims_speed_offers_to_measure_it():
+    assert not _open(table="table6").button
+
+
+# Links that lie, names that mean harm, files that are broken
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"table": "nonsense"},
+        {"table": ""},
+        {"table": "table6", "over": "miles", "loss": "x"},
+        {"table": "table6", "over": "", "loss": "", "setup": ""},
+        {"table": "table6", "setup": "no such setup"},
+    ],
+    ids=str,
+)
+def test_a_link_that_asks_for_what_there_is_not_falls_back(query, classify):
+    classify("patch")
+    app = _open(**query)
+    assert not app.error
+    assert app.header[0].value == "Table 6: three embeddings"
+    assert "seconds of training" not in app.get("plotly_chart")[-1].proto.spec
+    assert "loss, training images" in app.get("plotly_chart")[-1].proto.spec
+
+
+def test_a_link_to_runs_there_are_not_breaks_nothing(classify):
+    classify("patch")
+    app = _open(table="own", runs="no-such-run")
+    assert not app.error
+
+
+def test_names_from_outside_are_taken_literally(classify):
+    classify(HOSTILE, dataset_title=HOSTILE, name="hostile")
+    classify("patch", dataset_title=HOSTILE)
+    app = _open(table="table6")
+    texts = [str(element.value) for element in (*app.markdown, *app.caption)]
+    assert [text for text in texts if "[x](" in text or re.search(r"(?<!\\)<a ", text)] == []
+    assert not any("](" in str(cell) for cell in app.table[0].value.to_numpy().ravel())
+
+
+def test_a_damaged_run_breaks_no_comparison(classify):
+    classify("patch")
+    (classify("conv").path / "run.json").write_text("{")
+    app = _open(table="table6")
+    assert not app.error
+    assert _scores(app)["patches"][1] == "50.00 %"
+
+
+def test_samples_that_cannot_be_read_are_told_in_one_sentence(classify):
+    (classify("patch").path / "samples.npz").write_bytes(b"nothing")
+    (error,) = _open(table="table6").error
+    assert "samples.npz of run 'table6-patch-s0' cannot be read" in error.value.replace("\\", "")

@@ -1,0 +1,125 @@
+"""The page that compares in a real Chromium: a deep link first, other tables, a telephone, and no other host."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import pytest
+
+from vitviz.runs.folder import create_run
+from vitviz.runs.records import Description, Samples
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
+WIDTHS = """() => {
+  const main = document.querySelector("[data-testid=stMain]");
+  return [[document.scrollingElement.scrollWidth, window.innerWidth], [main.scrollWidth, main.clientWidth]];
+}"""
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def server(serve, tmp_path_factory):
+    """A server over two seeds of t = 1 and t = 2."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("VITVIZ_RUNS", str(folder / "runs"))
+        for iterations, scores in {1: (0.4, 0.42), 2: (0.6, 0.63)}.items():
+            for seed, score in enumerate(scores):
+                _write_run(iterations, seed, score)
+    return serve(APP, VITVIZ_RUNS=str(folder / "runs"), VITVIZ_CACHE=str(folder / "cache"))
+
+
+def _write_run(iterations: int, seed: int, score: float) -> None:
+    classes = np.array([0, 1, 2, 3] * 5, np.int32)
+    about = Description(
+        method="supertokens",
+        preset="table8",
+        variant=f"t{iterations}",
+        settings={"seed": seed, "epochs": 3, "num_iterations": iterations},
+        dataset="clothing",
+        dataset_title="Clothing",
+        dataset_fingerprint="feed" * 4,
+        img_size=112,
+        num_images=20,
+        class_names=("a", "b", "c", "d"),
+        num_clusters=4,
+        seed=seed,
+    )
+    samples = Samples(np.arange(20, dtype=np.int32), classes, np.arange(20) >= 12)
+    run = create_run(f"table8-t{iterations}-s{seed}", about, samples)
+    for epoch, share in enumerate((0.5, 0.8, 1.0)):
+        record = {"kind": "epoch", "index": epoch, "loss": 2.0 - share, "held_out_loss": 1.5 - share, "seconds": 7.0}
+        run.append_metrics({**record, "held_out_top1": share * score})
+
+
+@pytest.fixture
+def visit(chromium, server) -> Iterator:
+    """``visit("/compare?table=table8")``: that page drawn to its end; no page may ask another host."""
+    contexts, asked = [], set()
+
+    def open_page(path: str, *, size: tuple[int, int] = (1440, 900), dark: bool = False):
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.add(urlparse(request.url).hostname))
+        page.goto(server.address + path)
+        page.wait_for_selector("[data-testid=stMain] h1")
+        _wait_until_drawn(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert asked - {None, ""} == {"127.0.0.1"}
+
+
+def _wait_until_drawn(page) -> None:
+    page.wait_for_selector(RESTED, timeout=60_000)
+    page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton]')")
+
+
+def test_a_deep_link_opens_its_table_and_another_can_be_chosen(visit):
+    page = visit("/compare?table=table8")
+    heading = page.locator("[data-testid=stMain] h2")
+    assert heading.first.inner_text() == "Table 8: how many iterations"
+    order = page.get_by_text("In our runs the order is").inner_text()
+    assert order.startswith(
+        "In our runs the order is t = 2 (61.50 %) > t = 1 (41.00 %); the paper's is t = 3 (83.52 %)"
+    )
+    assert page.get_by_text("20.50 points, more than the 3.00 points that seeds differ by").is_visible()
+    assert page.get_by_role("link", name="table8-t2-s1").get_attribute("href").endswith("?run=table8-t2-s1")
+    page.locator(".js-plotly-plot .legend").first.wait_for()
+    assert page.get_by_role("button", name=re.compile("Measure for about")).is_enabled()
+    page.get_by_test_id("stMain").get_by_text("table6", exact=True).click()
+    page.get_by_text("Table 6: three embeddings").wait_for()
+    _wait_until_drawn(page)
+    assert "table=" not in page.url, "the first table is the one without an address of its own"
+    assert page.get_by_text("python -m vitviz train supertokens --preset table6", exact=True).is_visible()
+
+
+def test_the_pages_menu_leads_there_and_curves_change_their_axis(visit):
+    page = visit("/")
+    page.get_by_test_id("stSidebar").get_by_text("Compare", exact=True).click()
+    page.get_by_text("Table 6: three embeddings").wait_for()
+    page.get_by_test_id("stMain").get_by_text("table8", exact=True).click()
+    page.get_by_text("Learning curves").wait_for()
+    _wait_until_drawn(page)
+    page.get_by_test_id("stMain").get_by_text("seconds", exact=True).click()
+    page.locator(".js-plotly-plot .xtitle", has_text="seconds of training").first.wait_for()
+    assert "over=seconds" in page.url
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("table", ["table6", "table7", "table8", "own"])
+def test_a_telephone_shows_every_table_without_scrolling_sideways(visit, table, dark):
+    page = visit(f"/compare?table={table}", size=(390, 844), dark=dark)
+    for content, room in page.evaluate(WIDTHS):
+        assert content <= room

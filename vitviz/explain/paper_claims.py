@@ -1,0 +1,168 @@
+"""The numbers that the papers print, as their claims, and which rows of ours stand beside them. No number here is ours.
+
+A comparison is one record of :data:`COMPARISONS`: adding one adds it to the page. What a paper's table is known to hold but was
+not recovered from it is None, and shown as unknown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperRow:
+    """One row of a table: the variant's name in presets and runs, and what the paper prints for it.
+
+    ``top1`` in percent; ``images_per_second`` on the paper's machine; ``embedding_parameters`` as printed, rounded by the
+    paper. ``embedding`` and ``options`` build it (``vitviz.nn.embed.EMBEDDINGS``); without a name its size is not known here.
+    """
+
+    variant: str
+    title: str
+    top1: float | None = None
+    images_per_second: float | None = None
+    embedding_parameters: float | None = None
+    embedding: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Variants that one table of a paper sets side by side.
+
+    ``method`` and ``preset`` find the runs of ours; ``varies`` names the settings in which its rows differ; ``score`` is the key
+    of the record that answers the claim, 0..1. ``doubts``: where the paper contradicts itself or leaves a thing open.
+    """
+
+    key: str
+    title: str
+    question: str
+    method: str
+    preset: str = ""
+    paper: str = ""
+    table: str = ""
+    data: str = ""
+    num_test_images: int = 0
+    varies: tuple[str, ...] = ()
+    score: str = "held_out_top1"
+    rows: tuple[PaperRow, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+_SUPERTOKENS = {
+    "method": "supertokens",
+    "paper": "Lee, Lee, Kim: super-token clustering convolutional embedding, J. DCS 25(2), 2024",
+    "data": "ImageNet100, 300 epochs",
+    "num_test_images": 5_000,
+}
+
+_TABLE6 = Comparison(
+    key="table6",
+    preset="table6",
+    table="Table 6",
+    title="Three embeddings",
+    question="Does it matter how an image becomes tokens? The same ViT behind patches, convolutions and super tokens.",
+    varies=("embedding", "conv_stem"),
+    rows=(
+        PaperRow(variant="patch", title="patches", top1=78.44, embedding_parameters=0.30e6, embedding="patch"),
+        PaperRow(
+            variant="conv",
+            title="convolutions",
+            top1=81.14,
+            embedding_parameters=1.00e6,
+            embedding="conv",
+            options={"stem": "table4"},
+            note="Table 4 as printed: five 3x3 convolutions",
+        ),
+        PaperRow(
+            variant="conv-1x1",
+            title="convolutions, last 1x1",
+            embedding="conv",
+            options={"stem": "table4_1x1"},
+            note="another reading of the paper's one convolutional row",
+        ),
+        PaperRow(
+            variant="earlyconv",
+            title="EarlyConv's stem",
+            embedding="conv",
+            options={"stem": "earlyconv"},
+            note="another reading of the paper's one convolutional row; its size fits the claim of 1.00 M",
+        ),
+        PaperRow(
+            variant="supertoken",
+            title="super tokens",
+            top1=83.52,
+            embedding_parameters=0.09e6,
+            embedding="supertoken",
+            note="six convolutions, then clustering with t = 3",
+        ),
+    ),
+    doubts=(
+        "Table 4 as printed has several times the 1.00 M parameters that Table 1 claims, while EarlyConv's stem comes near; it "
+        "is open which of them scored 81.14 %. The score stands beside Table 4 here.",
+        "The text says that super tokens need 10 times fewer parameters in one place and 3 times fewer in another.",
+        "The text says t = 2 in one place and t = 3 in another; Table 8 has its best score at t = 3.",
+        "The settings of Mixup and CutMix are the other way round than in DeiT.",
+        "The width of the MLP is not printed. With mlp_ratio = 3 the model fits the totals of Tables 6 and 7.",
+    ),
+    **_SUPERTOKENS,
+)
+
+_TABLE7 = Comparison(
+    key="table7",
+    preset="table7",
+    table="Table 7",
+    title="How much convolution first",
+    question="How many convolutions should come before the clustering? More of them leave a smaller map to cluster.",
+    varies=("tier",),
+    rows=tuple(
+        PaperRow(
+            variant=tier.replace("_", "-"),
+            title=title,
+            embedding="supertoken",
+            options={"tier": tier},
+            note=feature_map,
+        )
+        for tier, title, feature_map in (
+            ("without_conv", "no convolution", "clusters 224x224x3 in cells of 16"),
+            ("module1", "module 1", "clusters 224x224x16 in cells of 16; stride 1 in this row only"),
+            ("modules12", "modules 1-2", "clusters 112x112x32 in cells of 8"),
+            ("modules14", "modules 1-4", "clusters 56x56x64 in cells of 4"),
+            ("modules16", "modules 1-6", "clusters 28x28x64 in cells of 2; the super tokens of Table 6"),
+            ("extra", "one more convolution", "14x14x64, cells of 1: nothing is left to cluster"),
+        )
+    ),
+    doubts=("The scores of this table are not known here, so none are shown as the paper's.",),
+    **_SUPERTOKENS,
+)
+
+_TABLE8 = Comparison(
+    key="table8",
+    preset="table8",
+    table="Table 8",
+    title="How many iterations",
+    question="How often should pixels and super tokens be matched again? More iterations cost time; do they pay in accuracy?",
+    varies=("num_iterations",),
+    rows=tuple(
+        PaperRow(
+            variant=f"t{iterations}",
+            title=f"t = {iterations}",
+            top1=top1,
+            images_per_second=speed,
+            embedding="supertoken",
+            options={"num_iterations": iterations},
+        )
+        for iterations, speed, top1 in ((1, 766, 82.96), (2, 749, 83.02), (3, 737, 83.52), (4, 718, 83.30))
+    ),
+    doubts=("The text says t = 2 in one place and t = 3 in another.",),
+    **_SUPERTOKENS,
+)
+
+COMPARISONS: dict[str, Comparison] = {one.key: one for one in (_TABLE6, _TABLE7, _TABLE8)}
+
+
+def standard_error(top1: float, num_images: int) -> float:
+    """One standard error of a top-1 of ``top1`` percent on ``num_images`` independent images, in points."""
+    share = top1 / 100
+    return 100 * (share * (1 - share) / num_images) ** 0.5

@@ -1,0 +1,66 @@
+"""How large the paper's models are when they are built as printed: parameters and multiply-adds, counted and not measured."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vitviz.errors import Problem
+from vitviz.explain.paper_claims import PaperRow
+
+if TYPE_CHECKING:
+    import torch
+
+_IMG_SIZE = 224
+
+
+@dataclass(frozen=True)
+class PaperSize:
+    """Of the embedding alone and of the whole classifier of 100 classes: parameters, and multiply-adds for one image."""
+
+    embedding_parameters: int
+    parameters: int
+    embedding_macs: int
+    macs: int
+
+
+def count_size(row: PaperRow) -> PaperSize | None:
+    """The size of a row at the paper's settings: 224 px, width 384, depth 12, 100 classes; None where it names no embedding.
+
+    Multiply-adds are those of convolutions and matrix products, attention and clustering with them. The body is counted on the
+    meta device, which computes nothing; the embedding runs once, on one blank image.
+
+    Raises: Problem on an embedding there is not.
+    Source: section 3 with Tables 3-5 and 7.
+    """
+    import torch
+
+    from vitviz.nn.embed import EMBEDDINGS, NormedPatchEmbed, paper_vit
+
+    if not row.embedding:
+        return None
+    if row.embedding not in EMBEDDINGS:
+        raise Problem(f"embedding={row.embedding!r} must be one of {', '.join(EMBEDDINGS)}")
+    embedding = EMBEDDINGS[row.embedding](**row.options).eval()
+    with torch.device("meta"):
+        patches = NormedPatchEmbed().eval()
+        body = paper_vit(patches, img_size=_IMG_SIZE).eval()
+        blank = torch.empty(1, 3, _IMG_SIZE, _IMG_SIZE)
+    own = _count_macs(embedding, torch.zeros(1, 3, _IMG_SIZE, _IMG_SIZE))
+    return PaperSize(
+        embedding_parameters=_count_parameters(embedding),
+        parameters=_count_parameters(body) - _count_parameters(patches) + _count_parameters(embedding),
+        embedding_macs=own,
+        macs=_count_macs(body, blank) - _count_macs(patches, blank) + own,
+    )
+
+
+def _count_parameters(module: "torch.nn.Module") -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _count_macs(module: "torch.nn.Module", images: "torch.Tensor") -> int:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(images)
+    return counter.get_total_flops() // 2
