@@ -122,7 +122,7 @@ def test_the_seed_draws_the_first_weights(tiny):
         ({"img_size": 36}, "img_size=36 must be a multiple of stride=8"),
         ({"embed_dim": 15}, "embed_dim=15 must be divisible by num_heads=2"),
         ({"min_crop": 0.0}, "min_crop=0.0 must be more than 0"),
-        ({"rand_augment": 11.0}, "rand_augment=11.0 must be at most 10"),
+        ({"rand_augment": 9.5}, "rand_augment=9.5 must be at most 9"),
         ({"random_erasing": 1.0}, "random_erasing=1.0 must be less than 1"),
         ({"held_out_fraction": 1.0}, "held_out_fraction=1.0 must lie between 0 and 1"),
         ({"mixup": -1.0}, "mixup=-1.0 must be at least 0"),

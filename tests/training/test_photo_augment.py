@@ -49,6 +49,12 @@ def test_the_seed_decides_and_the_global_generators_have_no_say():
     assert not torch.equal(augment(picture(), 6), first)
 
 
+@pytest.mark.parametrize("seed", range(0, 300, 60))
+def test_the_strongest_augmentation_never_asks_for_what_pillow_refuses(seed):
+    augment = PhotoAugment(config(rand_augment=9.0), 32)
+    assert all(augment(picture(), seed + one).isfinite().all() for one in range(60))
+
+
 def test_drawing_leaves_the_global_generators_as_they_were():
     before = random.getstate(), np.random.get_state()[1].copy(), torch.random.get_rng_state()  # noqa: NPY002
     PhotoAugment(config(random_erasing=0.9), 32)(picture(), 5)

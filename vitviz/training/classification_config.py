@@ -6,6 +6,8 @@ from typing import Literal
 from vitviz.errors import Problem
 from vitviz.training.deep_clustering_config import ProjectionEngine, check_at_least
 
+MAX_MAGNITUDE = 9
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationConfig:
@@ -50,8 +52,8 @@ class ClassificationConfig:
             raise Problem(f"held_out_fraction={self.held_out_fraction} must lie between 0 and 1")
         if not 0 < self.min_crop <= 1:
             raise Problem(f"min_crop={self.min_crop} must be more than 0 and at most 1, the share of the picture kept")
-        if self.rand_augment > 10:
-            raise Problem(f"rand_augment={self.rand_augment} must be at most 10")
+        if self.rand_augment > MAX_MAGNITUDE:
+            raise Problem(f"rand_augment={self.rand_augment} must be at most {MAX_MAGNITUDE}")
         for name in ("drop_path_rate", "random_erasing", "label_smoothing"):
             if getattr(self, name) >= 1:
                 raise Problem(f"{name}={getattr(self, name)} must be less than 1")

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from vitviz.nn.torchvision_import import import_torchvision
-from vitviz.training.classification_config import ClassificationConfig
+from vitviz.training.classification_config import MAX_MAGNITUDE, ClassificationConfig
 
 
 class PhotoAugment:
@@ -28,7 +28,8 @@ class PhotoAugment:
         import_torchvision()
         from timm.data import create_transform
 
-        magnitude = f"rand-m{config.rand_augment:g}-mstd0.5-inc1" if config.rand_augment else None
+        # at timm's own bound of 10 a colour keeps 0 bits, which Pillow refuses
+        magnitude = f"rand-m{config.rand_augment:g}-mmax{MAX_MAGNITUDE}-mstd0.5-inc1" if config.rand_augment else None
         self._transform = create_transform(
             img_size,
             is_training=True,
