@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from vitviz.explain.canvas_layers import HEAT_MAGIC, LABELS_MAGIC, label_at, pack_heat, pack_labels
+from vitviz.explain.canvas_layers import HEAT_MAGIC, LABELS_MAGIC, color_steps, label_at, pack_heat, pack_labels
 
 
 def _unpack(packed: bytes) -> tuple[bytes, np.ndarray]:
@@ -74,3 +74,27 @@ def test_what_is_no_share_is_refused(value):
 def test_the_label_under_a_place_is_that_of_its_cell():
     labels = np.arange(6).reshape(2, 3)
     assert [label_at(labels, x, y) for x, y in [(0, 0), (0.34, 0.49), (0.99, 0.5), (1, 1)]] == [0, 1, 5, 5]
+
+
+def test_regions_that_touch_at_the_deciding_steps_have_different_colours():
+    rng = np.random.default_rng(0)
+    centers = rng.uniform(0, 40, (5, 12, 2))
+    y, x = np.mgrid[:40, :40]
+    labels = ((y[..., None, None] - centers[..., 0]) ** 2 + (x[..., None, None] - centers[..., 1]) ** 2).argmin(axis=-1)
+    labels = labels.transpose(2, 0, 1)
+    colors = color_steps(labels, 10)
+    assert len(colors) == labels.max() + 1
+    assert colors.min() >= 0 and colors.max() < 10
+    for step in (0, 2, 4):
+        for here, there in ((labels[step, 1:], labels[step, :-1]), (labels[step, :, 1:], labels[step, :, :-1])):
+            assert ((colors[here] != colors[there]) | (here == there)).all()
+
+
+def test_large_maps_are_coloured_too():
+    labels = (np.mgrid[:600, :700][0] // 60)[None].repeat(3, 0)
+    colors = color_steps(labels, 4)
+    assert (colors[1:] != colors[:-1]).all()
+
+
+def test_one_region_needs_one_colour():
+    assert color_steps(np.zeros((1, 3, 3), int), 10).shape == (1,)

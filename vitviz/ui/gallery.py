@@ -17,7 +17,7 @@ from vitviz.ui.navigation import METHOD_PAGES, page
 _FIRST = ("digits", "digits-half-trained", "digits-unsupervised")
 _PAPERS = (
     ("ViT deep clustering", "k-means and retraining in turns; maps, curves, movers", "deep_clustering"),
-    ("Super-token convolutional embedding", "pixels grouped into tokens before the transformer", None),
+    ("Super-token convolutional embedding", "pixels grouped into tokens before the transformer", "supertokens"),
     ("Deep subspace clustering with channel attention", "every image written as a mix of others", None),
     ("Clustering CoaT", "queries grouped inside the attention", None),
 )

@@ -8,12 +8,16 @@ _PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     "": [("home", "Home", "home")],
-    "Explore": [("deep_clustering", "Deep clustering", "scatter_plot")],
+    "Explore": [
+        ("supertokens", "Super tokens", "bubble_chart"),
+        ("deep_clustering", "Deep clustering", "scatter_plot"),
+        ("compare", "Compare", "compare_arrows"),
+    ],
     "Run": [("runs", "Runs", "folder_open")],
 }
 """Section to (file name, title, Material icon)."""
 
-METHOD_PAGES = {"deep_clustering": "deep_clustering", "idec": "deep_clustering"}
+METHOD_PAGES = {"deep_clustering": "deep_clustering", "idec": "deep_clustering", "supertokens": "supertokens"}
 """The page that shows the runs of a method."""
 
 

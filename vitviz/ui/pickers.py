@@ -61,17 +61,22 @@ def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:
 
     Raises: Problem in one sentence for anything that is not a picture.
     """
-    from vitviz.data.images import decode_image
-
     file = st.file_uploader(
         "A picture", type=["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"], key=f"{key}_file"
     )
-    if file is None:
-        return None
-    content = file.getvalue()
+    return None if file is None else decode_given(file.getvalue(), file.name, max_side=max_side)
+
+
+def decode_given(content: bytes, name: str, *, max_side: int = 1024) -> PickedImage:
+    """A picture that somebody gave as a file, decoded within bounds and kept by its content.
+
+    Raises: Problem in one sentence for anything that is not a picture.
+    """
+    from vitviz.data.images import decode_image
+
     digest = hashlib.sha256(content).hexdigest()[:16]
-    pixels, notes = _decode(digest, max_side, _content=content, _name=file.name, _decode_image=decode_image)
-    return PickedImage(pixels, file.name, notes, digest)
+    pixels, notes = _decode(digest, max_side, _content=content, _name=name, _decode_image=decode_image)
+    return PickedImage(pixels, name, notes, digest)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

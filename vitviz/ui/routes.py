@@ -22,6 +22,7 @@ from starlette.routing import Route
 from vitviz.errors import Problem
 from vitviz.explain.round_map import pack_column, pack_round_map
 from vitviz.runs.folder import Run, find_run
+from vitviz.ui.kept import Kept, find_kept, kept_prefix
 
 TILE_SIDE = 32  # thumbnails along a side of a tile
 THUMB_SIZE = 32  # pixels along a side of a thumbnail
@@ -31,6 +32,7 @@ _BINARY = "application/octet-stream"
 _FOREVER = "private, max-age=31536000, immutable"
 _KEPT_BUFFERS = 8
 _KEPT_TILES = 128
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def routes(
         Route(f"{start}/map.bin", serve_map, methods=["GET"]),
         Route(f"{start}/margin.bin", serve_margin, methods=["GET"]),
         Route(f"{start}/tile-{{tile:int}}.webp", serve_tile, methods=["GET"]),
+        Route(f"{kept_prefix()}/{{digest}}", _serve_kept, methods=["GET"]),
     ]
 
 
@@ -173,6 +176,20 @@ def _respond(request: Request, find: Callable[[str], Run], make: Callable[..., b
     if which:
         return Response(content, media_type="image/webp", headers=headers)
     return _inflatable(request, content, headers)
+
+
+def _serve_kept(request: Request) -> Response:
+    """What a page has kept under the digest of its content; 404 when it is no longer there."""
+    digest = request.path_params["digest"]
+    kept: Kept | None = find_kept(digest)
+    if kept is None:
+        return Response("not kept any more: reload the page", 404, {"Cache-Control": "no-store"}, "text/plain")
+    headers = {"ETag": f'"{digest}"', "Cache-Control": _FOREVER, "X-Content-Type-Options": "nosniff"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    if kept.content.startswith(_GZIP_MAGIC):
+        return _inflatable(request, kept.content, headers)
+    return Response(kept.content, media_type=kept.media_type, headers=headers)
 
 
 def _inflatable(request: Request, packed: bytes, headers: dict[str, str]) -> Response:

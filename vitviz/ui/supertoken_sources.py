@@ -1,0 +1,253 @@
+"""What the page of super tokens is given: a photo, what its features come from, and how they are clustered. All cached."""
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from vitviz.data.photographs import find_photograph, list_photographs, open_photograph
+from vitviz.errors import Problem
+from vitviz.runs.folder import Run, list_runs
+from vitviz.ui import supertoken_words as words
+from vitviz.ui.memory import settle_memory
+from vitviz.ui.pickers import PickedImage, decode_given, describe_run, pick_image, pick_run
+
+if TYPE_CHECKING:
+    from vitviz.explain.supertokens import Features, Grouping
+
+PIXELS, RUN, TIMM = "Pixels", "Trained run", "Any timm ViT"
+METHOD, PRESET = "supertokens", "clothing-supertoken"
+DEFAULT_TIMM = "vit_tiny_patch16_224"
+AS_MEANT = "as meant"
+MAX_SIDE = 1024
+MAX_ITERATIONS = 10
+
+_MAX_WEIGHTS_MB = 400
+_lock = threading.Lock()  # two cores: a class that opens the page together computes one after the other
+
+
+@dataclass(frozen=True)
+class Source:
+    """What features come from. ``make`` turns pixels (H, W, 3) into ``Features``; ``key`` names all that they depend on.
+
+    ``iterations``: as many as it is meant to be clustered with. ``is_trained``: its weights were trained by somebody.
+    """
+
+    key: str
+    label: str
+    iterations: int
+    is_trained: bool
+    make: Callable[[np.ndarray], "Features"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How features are clustered: similarity and scale as they are meant when None."""
+
+    similarity: str | None = None
+    scale: float | None = None
+    border: str = "masked"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One clustered photo and the key of all it depends on."""
+
+    photo: PickedImage
+    source: Source
+    choices: Choices
+    grouping: "Grouping"
+    key: str
+
+
+def pick_photo() -> PickedImage:
+    """The uploaded picture, else the camera's, else the bundled one of ``?photo=``. Raises Problem for what is no picture."""
+    photos = {one.name: one for one in list_photographs()}
+    with st.sidebar:
+        chosen = st.selectbox("Photo", list(photos), key="photo", bind="query-params") if photos else None
+        given = pick_image("supertokens", max_side=MAX_SIDE)
+        if st.toggle("Use the camera", key="camera"):
+            taken = st.camera_input("A picture from the camera", key="supertokens_camera", label_visibility="collapsed")
+            given = decode_given(taken.getvalue(), "the camera's picture", max_side=MAX_SIDE) if taken else given
+        if given is not None:
+            for note in given.notes:
+                st.caption(note)
+            return given
+    if chosen is None:
+        raise Problem("there is no photograph on this machine", "", "give a picture in the sidebar")
+    found = find_photograph(chosen)
+    st.sidebar.caption(f"{found.title}. {found.credit}; from {words.PACKAGES[found.package]}.")
+    return PickedImage(_photograph(chosen), found.title, (), f"bundled-{chosen}")
+
+
+def pick_source() -> Source | None:
+    """What features come from, bound to ``?model=``; None while there is no run to choose."""
+    has_runs = any(_is_ours(run) for run in list_runs())
+    kinds = (RUN, PIXELS, TIMM) if has_runs else (PIXELS, RUN, TIMM)
+    kind = st.sidebar.selectbox("Features from", kinds, key="model", bind="query-params", help=words.SOURCES)
+    if kind == RUN:
+        run = pick_run((METHOD,), preset=PRESET)
+        return None if run is None else _of_run(run)
+    return _of_timm() if kind == TIMM else _of_pixels()
+
+
+def pick_choices(source: Source) -> Choices:
+    """Similarity, border and scale, in the sidebar."""
+    with st.sidebar.expander("Options"):
+        similarity = st.selectbox(
+            "Similarity",
+            (AS_MEANT, "dot", "neg_sq_distance", "cosine"),
+            key="similarity",
+            bind="query-params",
+            help=words.SIMILARITY,
+        )
+        scale = st.number_input(
+            "Scale",
+            min_value=0.0,
+            value=None,
+            format="%.4g",
+            placeholder=AS_MEANT,
+            key="scale",
+            bind="query-params",
+            help=words.SCALE,
+        )
+        border = st.selectbox("Border", ("masked", "stvit"), key="border", bind="query-params", help=words.BORDER)
+    return Choices(None if similarity == AS_MEANT else similarity, scale, border)
+
+
+def group(photo: PickedImage, source: Source, choices: Choices) -> Shown:
+    """The photo clustered, every iteration kept; cached by content, source and choices."""
+    key = f"{photo.key}-{source.key}-{choices}"
+    with st.spinner("Clustering the picture …"):
+        features = _features(photo.key, source.key, _make=source.make, _pixels=photo.pixels)
+        grouping = _grouping(key, _features=features, _choices=choices)
+    settle_memory()
+    return Shown(photo, source, choices, grouping, hashlib.sha256(key.encode()).hexdigest()[:16])
+
+
+def warn(shown: Shown) -> None:
+    """Say loudly what must not be mistaken for the paper's method."""
+    source = shown.source
+    if source.key.startswith("timm") and not source.is_trained:
+        st.warning(words.UNTRAINED, icon=":material/warning:")
+    if not source.is_trained and shown.choices.similarity == "dot":
+        st.warning(words.DOT_UNTRAINED, icon=":material/warning:")
+
+
+def cached(name: str, shown: Shown, make: Callable[[], Any], *more: Any) -> Any:
+    """``make()`` kept under ``name``, what is shown and whatever else it depends on; shared, so read-only."""
+    return _kept(name, shown.key, repr(more), _make=make)
+
+
+def _of_pixels() -> Source:
+    def make(pixels: np.ndarray) -> "Features":
+        from vitviz.explain.supertokens import features_of_pixels
+
+        return features_of_pixels(pixels)
+
+    return Source("pixels", "pixels, nothing learned", MAX_ITERATIONS, False, make)
+
+
+def _of_run(run: Run) -> Source:
+    describe_run(run)
+    settings = run.description().settings
+    iterations = settings.get("num_iterations", 3) if settings.get("embedding", "supertoken") == "supertoken" else 3
+
+    def make(pixels: np.ndarray) -> "Features":
+        from vitviz.explain.supertokens import features_of_run
+
+        return features_of_run(_run_model(run.name, version, _run=run), pixels, run_name=run.name)
+
+    version = f"{run.version()}-{len(run.metrics())}"
+    return Source(f"run-{run.name}-{version}", f"run {run.name}", min(int(iterations), MAX_ITERATIONS), True, make)
+
+
+def _of_timm() -> Source:
+    with st.sidebar:
+        with st.spinner("Looking up timm's models …"):
+            names = _timm_names()
+        name = st.selectbox(
+            "timm ViT", names, index=names.index(DEFAULT_TIMM), key="timm", bind="query-params", help=words.TIMM
+        )
+        file = st.file_uploader(
+            "Its weights", type=["safetensors"], key="timm_weights", max_upload_size=_MAX_WEIGHTS_MB, help=words.WEIGHTS
+        )
+        content = file.getvalue() if file else None
+        digest = hashlib.sha256(content).hexdigest()[:16] if content else "untrained"
+        with st.spinner(f"Building {name} …"):
+            loaded = _timm_model(name, digest, _content=content)
+        settle_memory()
+        if loaded.keys is not None:
+            st.caption(words.key_sentence(loaded.keys))
+        depth = len(loaded.model.blocks)
+        block = st.slider("After block", 0, depth - 1, value=depth - 1, key="block", bind="query-params")
+        cell_size = st.slider("Tokens along a side of a cell", 1, 4, value=2, key="cell", bind="query-params")
+
+    def make(pixels: np.ndarray) -> "Features":
+        from vitviz.explain.supertokens import features_of_vit
+
+        return features_of_vit(loaded.model, pixels, name=loaded.label, cell_size=cell_size, block=block)
+
+    return Source(f"timm-{name}-{digest}-{block}-{cell_size}", loaded.label, 3, content is not None, make)
+
+
+def _is_ours(run: Run) -> bool:
+    try:
+        return run.description().method == METHOD
+    except Problem:
+        return False
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _photograph(name: str) -> np.ndarray:
+    return open_photograph(name, max_side=MAX_SIDE).pixels
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _features(photo_key: str, source_key: str, _make: Callable, _pixels: np.ndarray) -> "Features":
+    with _lock:
+        return _make(_pixels)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)  # of a large photo's pixels one takes 50 MB
+def _grouping(key: str, _features: "Features", _choices: Choices) -> "Grouping":
+    from vitviz.explain.supertokens import group_features
+
+    with _lock:
+        return group_features(
+            _features,
+            num_iterations=MAX_ITERATIONS,
+            similarity=_choices.similarity,
+            scale=_choices.scale,
+            border=_choices.border,
+        )
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _kept(name: str, key: str, more: str, _make: Callable[[], Any]) -> Any:
+    return _make()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _run_model(name: str, version: str, _run: Run):
+    from vitviz.training.supertokens import load_model
+
+    return load_model(_run)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _timm_model(name: str, digest: str, _content: bytes | None):
+    from vitviz.explain.timm_models import load_timm
+
+    return load_timm(name, weights=_content)
+
+
+@st.cache_resource(show_spinner=False)
+def _timm_names() -> list[str]:
+    from vitviz.explain.timm_models import list_timm_vits
+
+    return list_timm_vits()
