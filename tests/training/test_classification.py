@@ -83,6 +83,20 @@ def test_pictures_loaded_by_other_processes_are_the_same(start):
     assert all(torch.equal(one, other) for one, other in zip(here, others, strict=True))
 
 
+def test_a_run_that_still_trains_is_looked_at_with_the_weights_of_its_last_epoch(start):
+    run = start("growing", "supertokens", drop_path_rate=0.0)
+    with pytest.raises(Problem, match="run 'growing' has no weights yet: they come with its first epoch"):
+        load_model(run)
+    records = METHODS["supertokens"].train(config_of(run), run)
+    next(records)
+    records.close()
+    known, samples = run.metrics()[0], run.samples()
+    with torch.no_grad():
+        pixels = torch.from_numpy(load_images(run)[samples.held_out]).permute(0, 3, 1, 2) / 127.5 - 1
+        hits = load_model(run)(pixels).logits.argmax(dim=1).numpy() == samples.classes[samples.held_out]
+    assert known["held_out_top1"] == pytest.approx(hits.mean())
+
+
 def test_images_without_classes_cannot_train_a_classifier(start, monkeypatch):
     digits = open_image_set("digits", limit=200)
     bare = dataclasses.replace(digits, labels=np.full(200, -1, np.int32), class_names=())

@@ -20,7 +20,7 @@ def label_png(labels: np.ndarray) -> bytes:
 
 
 def token_csv(image: np.ndarray, grouping: Grouping, iteration: int) -> str:
-    """One line a super token: id, place in the grid, sizes in feature pixels, centre and mean colour of its region in picture pixels.
+    """One line a super token: id, place in the grid, sizes in feature pixels, centre (picture pixels) and mean colour.
 
     A token that is nobody's first choice has a hard size of 0 and no centre or colour. ``image``: (H, W, 3) uint8.
     """

@@ -174,9 +174,10 @@ class Run:
         with self._reading(name):
             return _load_tensors(self.path / name)[0]
 
-    def has_weights(self, round_index: int) -> bool:
-        """Whether the parameters after that round were kept."""
-        return (self._round_path(round_index) / "weights.safetensors").exists()
+    def has_weights(self, round_index: int | None = None) -> bool:
+        """Whether the parameters after that round (of the last state when None) were kept."""
+        folder = self.path if round_index is None else self._round_path(round_index)
+        return (folder / "weights.safetensors").exists()
 
     def damaged_files(self) -> list[str]:
         """Files of rounds whose bytes are not those that were written (by sha256), e.g. ``rounds/002/labels.npy``."""

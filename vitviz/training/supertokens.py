@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from vitviz.config import from_plain
+from vitviz.errors import Problem
 from vitviz.nn.embed import ConvEmbed, NormedPatchEmbed, SuperTokenEmbed, TokenEmbed, paper_vit, tier_with_stride
 from vitviz.nn.vit import VisionTransformer, init_weights
 from vitviz.runs.folder import Run
@@ -63,8 +64,11 @@ def build_embedding(config: SuperTokensConfig) -> TokenEmbed:
 
 
 def load_model(run: Run) -> VisionTransformer:
-    """The trained network of a run, in eval mode on the CPU, float32. Raises Problem when the run kept no weights."""
-    about, weights = run.description(), run.weights()
+    """The network of a run, in eval mode on the CPU, float32: the trained one, or that of the last epoch while it still trains.
+
+    Raises: Problem before the first epoch is done.
+    """
+    about, weights = run.description(), _latest_weights(run)
     config = from_plain(SuperTokensConfig, about.settings)
     model = build_model(config, img_size=about.img_size, num_classes=len(about.class_names), seed=config.seed)
     model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
@@ -75,3 +79,12 @@ def embed_with(run: Run, round_index: int, images: np.ndarray) -> np.ndarray:
     """Embeddings (N, D) float32 of ``images`` (N, img_size, img_size, 3) uint8; such a run has one round, its last epoch."""
     embeddings, _ = embed_images(load_model(run), images, np.arange(len(images)), batch_size=64)
     return embeddings.numpy()
+
+
+def _latest_weights(run: Run) -> dict[str, np.ndarray]:
+    if run.has_weights():
+        return run.weights()
+    point = run.resume_point()
+    if point is None:
+        raise Problem(f"run '{run.name}' has no weights yet", "they come with its first epoch")
+    return {name.removeprefix("model."): value for name, value in point[0].items() if name.startswith("model.")}

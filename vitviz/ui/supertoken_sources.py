@@ -15,6 +15,7 @@ from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.memory import settle_memory
 from vitviz.ui.pickers import PickedImage, decode_given, describe_run, pick_image, pick_run
+from vitviz.ui.run_views import live_status
 
 if TYPE_CHECKING:
     from vitviz.explain.supertokens import Features, Grouping
@@ -34,7 +35,7 @@ _lock = threading.Lock()  # two cores: a class that opens the page together comp
 class Source:
     """What features come from. ``make`` turns pixels (H, W, 3) into ``Features``; ``key`` names all that they depend on.
 
-    ``iterations``: as many as it is meant to be clustered with. ``is_trained``: its weights were trained by somebody.
+    ``iterations`` and ``border``: what it is meant to be clustered with. ``is_trained``: its weights were trained by somebody.
     """
 
     key: str
@@ -42,11 +43,12 @@ class Source:
     iterations: int
     is_trained: bool
     make: Callable[[np.ndarray], "Features"]
+    border: str = "masked"
 
 
 @dataclass(frozen=True)
 class Choices:
-    """How features are clustered: similarity and scale as they are meant when None."""
+    """How features are clustered; similarity and scale as they are meant when None."""
 
     similarity: str | None = None
     scale: float | None = None
@@ -115,8 +117,12 @@ def pick_choices(source: Source) -> Choices:
             bind="query-params",
             help=words.SCALE,
         )
-        border = st.selectbox("Border", ("masked", "stvit"), key="border", bind="query-params", help=words.BORDER)
-    return Choices(None if similarity == AS_MEANT else similarity, scale, border)
+        border = st.selectbox(
+            "Border", (AS_MEANT, "masked", "stvit"), key="border", bind="query-params", help=words.BORDER
+        )
+    return Choices(
+        None if similarity == AS_MEANT else similarity, scale, source.border if border == AS_MEANT else border
+    )
 
 
 def group(photo: PickedImage, source: Source, choices: Choices) -> Shown:
@@ -154,6 +160,7 @@ def _of_pixels() -> Source:
 
 def _of_run(run: Run) -> Source:
     describe_run(run)
+    live_status(run)
     settings = run.description().settings
     iterations = settings.get("num_iterations", 3) if settings.get("embedding", "supertoken") == "supertoken" else 3
 
@@ -163,7 +170,8 @@ def _of_run(run: Run) -> Source:
         return features_of_run(_run_model(run.name, version, _run=run), pixels, run_name=run.name)
 
     version = f"{run.version()}-{len(run.metrics())}"
-    return Source(f"run-{run.name}-{version}", f"run {run.name}", min(int(iterations), MAX_ITERATIONS), True, make)
+    iterations, border = min(int(iterations), MAX_ITERATIONS), settings.get("border", "masked")
+    return Source(f"run-{run.name}-{version}", f"run {run.name}", iterations, True, make, border)
 
 
 def _of_timm() -> Source:
