@@ -55,6 +55,14 @@ def test_a_picture_that_fits_is_fed_untouched():
     assert as_fed(image, 32) is image
 
 
+def test_a_picture_fed_twice_as_large_has_four_times_the_super_tokens_at_half_the_stride(supertoken_model):
+    image = photo(96, 192)
+    once, twice = (features_of_run(supertoken_model, image, run_name="mine", zoom=zoom) for zoom in (1, 2))
+    assert twice.values.shape[1:] == (2 * once.values.shape[1], 2 * once.values.shape[2])
+    assert (twice.cell_size, twice.stride) == (once.cell_size, once.stride / 2)
+    assert once.recipe != twice.recipe
+
+
 def test_the_features_of_a_run_are_those_its_embedding_clusters(supertoken_model):
     image = photo(32, 64)
     features = features_of_run(supertoken_model, image, run_name="mine")

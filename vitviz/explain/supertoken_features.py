@@ -65,9 +65,10 @@ def features_of_pixels(image: np.ndarray) -> Features:
     return Features(values, cell_size, _stride(image, values), "pixels", recipe, "neg_sq_distance", _PIXEL_SCALE)
 
 
-def features_of_run(model: torch.nn.Module, image: np.ndarray, *, run_name: str) -> Features:
+def features_of_run(model: torch.nn.Module, image: np.ndarray, *, run_name: str, zoom: int = 1) -> Features:
     """The features that a trained super-token embedding clusters, of a picture (H, W, 3) uint8 fed as :func:`as_fed`.
 
+    ``zoom``: feed it that many times as large as it was trained with; zoom^2 as many super tokens, each of as many features.
     A vitviz ViT without such an embedding is looked at post hoc: :func:`features_of_vit`.
     """
     from vitviz.nn.embed import SuperTokenEmbed
@@ -75,7 +76,7 @@ def features_of_run(model: torch.nn.Module, image: np.ndarray, *, run_name: str)
     embed = model.patch_embed
     if not isinstance(embed, SuperTokenEmbed):
         return features_of_vit(model, image, name=f"run {run_name}")
-    fed = as_fed(image, model.grid[0] * embed.stride, multiple_of=embed.stride)
+    fed = as_fed(image, zoom * model.grid[0] * embed.stride, multiple_of=embed.stride)
     values = _without_gradient(model, fed, lambda images: embed.embed(images, keep=("features",)).features)
     recipe = f"run {run_name}: features before clustering, {_as_told(fed, image)}"
     stride = _stride(image, values)

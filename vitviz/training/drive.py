@@ -23,7 +23,8 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
         try:
             run.set_status("running", progress=_progress(run, config, "starting"))
             for record in find_method(run.description().method).train(config, run):
-                progress = _progress(run, config, f"round {record.get('round', record['index'])}")
+                kind, place = ("round", record["round"]) if "round" in record else (record["kind"], record["index"])
+                progress = _progress(run, config, f"{kind} {place}")
                 run.set_status("running", progress=progress)
                 report(progress, record)
             _make_maps(run, config)

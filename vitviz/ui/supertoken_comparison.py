@@ -49,7 +49,7 @@ def show_beside(shown: Shown) -> None:
 
 
 def segment(shown: Shown, step: int, repaired: bool) -> Mapping[str, np.ndarray]:
-    """Three maps (H, W) of the photo, of about as many segments."""
+    """Three maps (H, W) of the photo: ours, the grid it starts from, and SLIC with as many segments as ours ends with."""
     pixels = shown.photo.pixels
 
     def ours() -> np.ndarray:
@@ -58,11 +58,11 @@ def segment(shown: Shown, step: int, repaired: bool) -> Mapping[str, np.ndarray]
 
     found = cached("ours", shown, ours, step, repaired)
     grid = tuple(min(one, side) for one, side in zip(shown.grouping.grid, pixels.shape[:2], strict=True))
-    number = grid[0] * grid[1]
+    number = len(np.unique(found))
     return {
         OURS: found,
         GRID: cached("grid", shown, lambda: grid_labels(*pixels.shape[:2], grid)),
-        SLIC: cached("slic", shown, lambda: slic_labels(pixels, number)),
+        SLIC: cached("slic", shown, lambda: slic_labels(pixels, number), number),
     }
 
 

@@ -164,14 +164,18 @@ def _of_run(run: Run) -> Source:
     settings = run.description().settings
     iterations = settings.get("num_iterations", 3) if settings.get("embedding", "supertoken") == "supertoken" else 3
 
+    zoom = st.sidebar.segmented_control(
+        "Fed at", (1, 2, 3), default=1, required=True, key="zoom", bind="query-params", help=words.ZOOM
+    )
+
     def make(pixels: np.ndarray) -> "Features":
         from vitviz.explain.supertokens import features_of_run
 
-        return features_of_run(_run_model(run.name, version, _run=run), pixels, run_name=run.name)
+        return features_of_run(_run_model(run.name, version, _run=run), pixels, run_name=run.name, zoom=zoom or 1)
 
     version = f"{run.version()}-{len(run.metrics())}"
     iterations, border = min(int(iterations), MAX_ITERATIONS), settings.get("border", "masked")
-    return Source(f"run-{run.name}-{version}", f"run {run.name}", iterations, True, make, border)
+    return Source(f"run-{run.name}-{version}-{zoom}", f"run {run.name}", iterations, True, make, border)
 
 
 def _of_timm() -> Source:
