@@ -13,6 +13,7 @@ def main() -> None:
         "Everything here works without a network and without a GPU."
     )
     runs = list_runs()
+    gallery.microscope()
     gallery.begin_here(runs)
     gallery.papers()
     gallery.make_your_own()

@@ -107,6 +107,7 @@ def _add_making(verbs) -> None:
     export.add_argument("name", metavar="RUN")
     export.add_argument("out", metavar="OUT")
     export.add_argument("--half", action="store_true", help="weights as float16: half as large, good enough to look at")
+    export.add_argument("--scores", action="store_true", help="settings and records only, no arrays and no weights")
     export.set_defaults(command=commands.export)
 
 

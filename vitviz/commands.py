@@ -108,13 +108,8 @@ def export(options: Namespace) -> None:
     run, out = find_run(options.name), Path(options.out)
     if not out.absolute().parent.is_dir():
         raise Problem(f"{out} cannot be written", "its folder does not exist", f"make {out.parent} first")
-    if options.half and out.suffix:
-        raise Problem(
-            "--half is for a folder", f"{out.suffix} keeps what the run holds", "export to a folder, then zip it"
-        )
-    if options.half:
-        export_folder(run, out, half=True)
-        print(f"{run.name} -> {out}, weights as float16")
+    if options.half or options.scores:
+        _export_part(run, out, half=options.half)
         return
     write = {".zip": export_zip, ".csv": export_table, ".parquet": export_table}.get(out.suffix, export_folder)
     write(run, out)
@@ -167,6 +162,18 @@ def _train_rows(preset: Preset, base: str, options: Namespace) -> None:
         config_class = find_method(preset.method).config
         config = from_plain(config_class, {**row.settings, **parse_settings(config_class, options.set)})
         _drive(_start(row.name, preset.method, config, options, preset, variant=row.variant))
+
+
+def _export_part(run: Run, out: Path, *, half: bool) -> None:
+    from vitviz.runs.export import export_folder, export_scores
+
+    if out.suffix:
+        flag = "--half" if half else "--scores"
+        raise Problem(
+            f"{flag} is for a folder", f"{out.suffix} keeps what the run holds", "export to a folder, then zip it"
+        )
+    export_folder(run, out, half=True) if half else export_scores(run, out)
+    print(f"{run.name} -> {out}, " + ("weights as float16" if half else "records only"))
 
 
 def _start(name: str, method_name: str, config: Any, options: Namespace, preset: Any, *, variant: str = "") -> Run:

@@ -279,3 +279,13 @@ def test_a_folder_is_exported_with_halved_weights(call, finished_supertokens, mo
     assert all(np.allclose(half[name], whole[name], rtol=1e-3, atol=1e-3) for name in whole)
     code, _, err = call(f"export tiny {tmp_path / 'half.zip'} --half")
     assert code == 1 and "--half is for a folder" in err
+
+
+def test_a_run_is_exported_for_its_scores_alone(call, own_copy, tmp_path):
+    assert call(f"export tiny {tmp_path / 'scores'} --scores")[0] == 0
+    kept = Run(tmp_path / "scores")
+    assert kept.metrics() == own_copy.metrics() and kept.description() == own_copy.description()
+    assert not kept.has_weights() and not kept.has_resume_point() and kept.num_rounds() == 0
+    assert kept.status().state == "finished"
+    code, _, err = call(f"export tiny {tmp_path / 'scores'} --scores")
+    assert code == 1 and "scores exists" in err

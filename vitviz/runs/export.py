@@ -22,6 +22,15 @@ def export_folder(run: Run, out: Path, *, half: bool = False) -> None:
         copied.save_weights(copied.weights(), half=True)
 
 
+def export_scores(run: Run, out: Path) -> None:
+    """Copy what was decided and recorded into the new folder ``out``, no arrays, no weights. Raises Problem when it exists."""
+    if out.exists():
+        raise Problem(f"{out} exists", "", "choose another name, or remove it first")
+    out.mkdir()
+    for name in ("run.json", "status.json", "metrics.jsonl", "samples.npz"):
+        shutil.copy2(run.path / name, out / name)
+
+
 def export_zip(run: Run, out: Path) -> None:
     """Write the run as ``NAME/...`` into the zip file ``out``, stored as it is: weights and arrays do not shrink."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:

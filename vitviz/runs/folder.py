@@ -179,6 +179,10 @@ class Run:
         folder = self.path if round_index is None else self._round_path(round_index)
         return (folder / "weights.safetensors").exists()
 
+    def has_resume_point(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.path / "resume.safetensors").exists()
+
     def damaged_files(self) -> list[str]:
         """Files of rounds whose bytes are not those that were written (by sha256), e.g. ``rounds/002/labels.npy``."""
         return [
@@ -237,7 +241,7 @@ class Run:
 
     def resume_point(self) -> tuple[dict[str, np.ndarray], dict[str, int]] | None:
         """Tensors and position of the last resume point, or None when there is none."""
-        if not (self.path / "resume.safetensors").exists():
+        if not self.has_resume_point():
             return None
         with self._reading("resume.safetensors"):
             tensors, notes = _load_tensors(self.path / "resume.safetensors")

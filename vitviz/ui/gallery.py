@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from vitviz.data.photographs import list_photographs, open_photograph
 from vitviz.errors import Problem
 from vitviz.explain.sheets import map_thumbnail
 from vitviz.figures.theme import cluster_colors
@@ -38,6 +39,23 @@ def begin_here(runs: Sequence[Run]) -> None:
             _card(run)
 
 
+def microscope() -> None:
+    """The way to the super tokens of a photo, with a bundled one."""
+    photos = list_photographs()
+    with st.container(border=True):
+        left, right = st.columns((1, 3), vertical_alignment="center")
+        if photos:
+            with left:
+                st.image(open_photograph(photos[0].name, max_side=360).pixels, alt=photos[0].title)
+        with right:
+            st.markdown("**Put a photo under the microscope**")
+            st.caption(
+                "Upload one, or take a bundled one: see which pixels a vision transformer gathers into one token, click a "
+                "token to see what it takes from its neighbours, and hold it against a plain grid and SLIC."
+            )
+            st.page_link(page("supertokens"), label="See its super tokens", icon=":material/arrow_forward:")
+
+
 def papers() -> None:
     """The four papers, and which of them can be opened now."""
     st.header("Four papers")
@@ -58,6 +76,7 @@ def make_your_own() -> None:
     st.code(
         "python -m vitviz train deep_clustering --preset digits --set seed=1 --run my-digits\n"
         "python -m vitviz train deep_clustering --set dataset=path/to/folder --set num-clusters=5 --run my-photos\n"
+        "python -m vitviz train supertokens --set dataset=path/to/folder --run my-tokens\n"
         "python -m vitviz runs",
         language=None,
         wrap_lines=True,

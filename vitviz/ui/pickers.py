@@ -1,7 +1,7 @@
 """Controls that every page shares: which run, which round, which picture."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +22,12 @@ class PickedImage:
     key: str
 
 
-def pick_run(methods: Collection[str], *, preset: str) -> Run | None:
-    """The run chosen in the sidebar among those of ``methods``, bound to ``?run=``; None when there is none.
+def pick_run(methods: Collection[str], *, preset: str, accept: Callable[[Run], bool] = lambda run: True) -> Run | None:
+    """The run chosen in the sidebar among those of ``methods`` that ``accept`` takes, bound to ``?run=``; None without one.
 
     ``preset`` names the one to begin with where it exists.
     """
-    found = {run.name: run for run in list_runs() if _is_of(run, methods)}
+    found = {run.name: run for run in list_runs() if _is_of(run, methods) and accept(run)}
     if not found:
         return None
     names = list(found)

@@ -88,11 +88,11 @@ def pick_photo() -> PickedImage:
 
 def pick_source() -> Source | None:
     """What features come from, bound to ``?model=``; None while there is no run to choose."""
-    has_runs = any(_is_ours(run) for run in list_runs())
+    has_runs = any(_is_ours(run) and _has_network(run) for run in list_runs())
     kinds = (RUN, PIXELS, TIMM) if has_runs else (PIXELS, RUN, TIMM)
     kind = st.sidebar.selectbox("Features from", kinds, key="model", bind="query-params", help=words.SOURCES)
     if kind == RUN:
-        run = pick_run((METHOD,), preset=PRESET)
+        run = pick_run((METHOD,), preset=PRESET, accept=_has_network)
         return None if run is None else _of_run(run)
     return _of_timm() if kind == TIMM else _of_pixels()
 
@@ -205,6 +205,11 @@ def _of_timm() -> Source:
         return features_of_vit(loaded.model, pixels, name=loaded.label, cell_size=cell_size, block=block)
 
     return Source(f"timm-{name}-{digest}-{block}-{cell_size}", loaded.label, 3, content is not None, make)
+
+
+def _has_network(run: Run) -> bool:
+    """Whether there are weights to look through: a run may be kept for its scores alone."""
+    return run.has_weights() or run.has_resume_point()
 
 
 def _is_ours(run: Run) -> bool:
