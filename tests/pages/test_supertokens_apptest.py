@@ -156,7 +156,7 @@ def test_without_a_run_the_page_begins_with_pixels_and_says_how_to_make_one(noth
 def test_the_paper_s_dot_product_on_untrained_features_is_warned_of_in_every_view():
     for view in VIEWS[:4]:
         app = _open(view=view, similarity="dot")
-        assert ".8715" in _texts(app.warning) and ".8995" in _texts(app.warning)
+        assert ".867 at t = 3" in _texts(app.warning) and ".8995" in _texts(app.warning)
 
 
 def test_an_untrained_timm_vit_is_said_to_be_one():
