@@ -57,7 +57,7 @@ def _add_train(verbs) -> None:
         description=_TRAIN_HELP + presets,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("method", metavar="METHOD", help="deep_clustering, idec or supertokens")
+    train.add_argument("method", metavar="METHOD", help="deep_clustering, idec, supertokens or subspace")
     train.add_argument("--preset", metavar="P", help="start from named settings")
     train.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting; may be repeated"

@@ -14,6 +14,9 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.training.presets import Preset
 
+_HELD_OUT = ("held_out_nmi", "held_out_acc")
+_TRANSDUCTIVE = ("nmi", "acc")
+
 
 def train(options: Namespace) -> None:
     """Make or resume a run, then its control."""
@@ -57,8 +60,10 @@ def runs(options: Namespace) -> None:
     if options.json:
         state = dataclasses.asdict(run.status())
         rounds = [record for record in records if record["kind"] == "round"]
-        epochs = [record for record in records if record["kind"] == "epoch"]
-        print(json.dumps({"name": run.name, **about, "status": state, "rounds": rounds, "epochs": epochs}))
+        epochs, steps = ([record for record in records if record["kind"] == kind] for kind in ("epoch", "step"))
+        print(
+            json.dumps({"name": run.name, **about, "status": state, "rounds": rounds, "epochs": epochs, "steps": steps})
+        )
         return
     _print_run(run, about)
 
@@ -231,9 +236,9 @@ def _drive(run: Run) -> None:
         def report(progress, record) -> None:
             bar.total, bar.n = progress.total, progress.done
             keys = (
-                ("loss", "train_top1", "held_out_top1")
-                if record["kind"] == "epoch"
-                else ("held_out_top1", "held_out_nmi", "held_out_acc", "within_share")
+                ("held_out_top1", *(_TRANSDUCTIVE if "nmi" in record else _HELD_OUT), "within_share")
+                if record["kind"] == "round"
+                else ("loss", "train_top1", "held_out_top1", *_TRANSDUCTIVE)
             )
             words = ", ".join(f"{key} {record[key]:.3f}" for key in keys if record.get(key) is not None)
             bar.set_postfix_str(words)
@@ -253,9 +258,12 @@ def _line(run: Run) -> str:
     except Problem as problem:
         return f"{run.name:28} {problem}"
     last = rounds[-1] if rounds else {}
+    # of a run that chooses among its rounds, the chosen one
+    last = rounds[last["selection"]["round"]] if last.get("selection") else last
+    keys, title = (_TRANSDUCTIVE, "NMI") if "nmi" in last else (_HELD_OUT, "held-out NMI")
     scores = ", ".join(
-        f"{title} {last[key]:.3f}"
-        for title, key in (("held-out NMI", "held_out_nmi"), ("ACC", "held_out_acc"), ("W/T", "within_share"))
+        f"{name} {last[key]:.3f}"
+        for name, key in zip((title, "ACC", "W/T"), (*keys, "within_share"), strict=True)
         if last.get(key) is not None
     )
     place = "shipped" if run.is_shipped() else run.status().state
@@ -266,17 +274,13 @@ def _print_run(run: Run, about: dict[str, Any]) -> None:
     print(_line(run))
     for key in ("title", "dataset", "num_images", "device", "created", "git_commit", "command"):
         print(f"  {key:12} {about[key]}")
-    columns = (
-        "index",
-        "loss",
-        "held_out_nmi",
-        "held_out_acc",
-        "held_out_ari",
-        "train_nmi",
-        "within_share",
-        "nmi_previous",
-    )
+    rounds = run.round_metrics()
+    if rounds and "nmi" in rounds[0]:
+        scores = ("step", *_TRANSDUCTIVE, "ari", "eigengap", "in_block_mass")
+    else:
+        scores = (*_HELD_OUT, "held_out_ari", "train_nmi")
+    columns = ("index", "loss", *scores, "within_share", "nmi_previous")
     print("  " + " ".join(f"{column:>13}" for column in columns))
-    for record in run.round_metrics():
+    for record in rounds:
         cells = (record.get(column) for column in columns)
         print("  " + " ".join(f"{'-' if cell is None else f'{cell:.4g}':>13}" for cell in cells))

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import laplacian
 from vitviz.clustering.affinity import AffinitySettings, make_affinity
 from vitviz.clustering.metrics import clustering_accuracy
 from vitviz.clustering.self_expression import SOLVERS, express
-from vitviz.clustering.spectral import cluster_affinity, normalize_affinity
+from vitviz.clustering.spectral import cluster_affinity, normalize_affinity, spectral_order
 from vitviz.errors import Problem
 
 WAYS = {
@@ -149,3 +149,14 @@ def test_from_points_in_planted_subspaces_to_their_labels(solver, affinity):
 def test_what_is_no_affinity_is_refused(affinity, num_clusters, rule):
     with pytest.raises(Problem, match=rule):
         cluster_affinity(affinity, num_clusters, seed=0)
+
+
+def test_the_order_keeps_labels_together_and_follows_a_path_within_one():
+    angles = np.random.default_rng(0).permutation(np.linspace(0, 1, 30))
+    arc = np.stack([np.cos(angles), np.sin(angles), np.zeros(30)], axis=1)
+    embedding = np.concatenate([arc, np.tile([0.0, 0.0, 1.0], (5, 1))])
+    labels = np.repeat([1, 0], [30, 5])
+    order = spectral_order(labels, embedding)
+    assert sorted(order) == list(range(35)) and (np.diff(labels[order]) >= 0).all()
+    along = angles[order[5:]]
+    assert (np.diff(along) > 0).all() or (np.diff(along) < 0).all()

@@ -6,14 +6,16 @@ import re
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run
-from vitviz.runs.records import Projection
+from vitviz.runs.records import Coefficients, Projection
 
 READERS = {
     "samples.npz": lambda run: run.samples(),
     "projection.npz": lambda run: run.projection(),
+    "coefficients.npz": lambda run: run.coefficients(),
     "weights.safetensors": lambda run: run.weights(),
     "resume.safetensors": lambda run: run.resume_point(),
     "rounds/000/weights.safetensors": lambda run: run.weights(0),
@@ -28,6 +30,17 @@ def run(new_run, new_round):
     run = new_run()
     run.save_round(0, new_round(), {"a": np.ones(3, np.float32)})
     run.save_projection(Projection(points=np.zeros((1, 20, 2)), engine="pca", seed=0, settings={"a": 1}))
+    run.save_coefficients(
+        Coefficients(
+            matrices=(sparse.eye_array(20, format="csr"),),
+            steps=np.zeros(1, np.int32),
+            orders=np.arange(20, dtype=np.int32)[None],
+            embeddings=np.zeros((1, 20, 3), np.float16),
+            eigenvalues=np.zeros((1, 13)),
+            scores=np.zeros((1, 3)),
+            made_by={"solver": "neighbors"},
+        )
+    )
     run.save_weights({"a": np.ones(3, np.float32)})
     run.save_resume_point({"a": np.ones(3), "b": np.array(2)}, {"round": 1, "epoch": 0, "num_rounds": 1})
     return run

@@ -53,6 +53,18 @@ TINY = {
         "num_restarts": 2,
         "projection": "none",
     },
+    "subspace": {
+        "limit": 200,
+        "channels": 3,
+        "attention": True,
+        "epochs": 3,
+        "num_steps": 4,
+        "fixed_step": 3,
+        "score_every": 1,
+        "round_every": 2,
+        "subspace_dim": 4,
+        "num_restarts": 2,
+    },
 }
 
 
@@ -122,6 +134,12 @@ def finished_idec(_finished) -> Run:
 def finished_supertokens(_finished) -> Run:
     """A tiny super-token classifier, trained to its end; it is shared, so only to be read."""
     return _finished["supertokens"]
+
+
+@pytest.fixture
+def finished_subspace(_finished) -> Run:
+    """A tiny run of subspace clustering, trained to its end; it is shared, so only to be read."""
+    return _finished["subspace"]
 
 
 @pytest.fixture

@@ -36,6 +36,17 @@ def test_rows_differ_in_nothing_but_what_the_table_varies(name):
     assert len({repr(config) for config in configs(name).values()}) == len(preset.variants)
 
 
+def test_the_table_of_the_subspace_paper_has_seven_cells_that_no_label_chooses():
+    found = configs("table2")
+    assert {(config.channels, config.attention) for config in found.values()} == {
+        (15, False),
+        *((channels, attention) for channels in (1, 2, 3) for attention in (False, True)),
+    }
+    for config in found.values():
+        assert (config.solver, config.epochs, config.num_steps, config.select) == ("adam", 1200, 30, "fixed")
+    assert len(preset_rows(PRESETS["table2"], "t")) == 21
+
+
 def test_rows_are_named_after_base_variant_and_seed_and_a_seed_is_finished_first():
     rows = preset_rows(PRESETS["table8"], "mine", [4, 5])
     assert [row.name for row in rows] == [f"mine-t{count}-s{seed}" for seed in (4, 5) for count in (1, 2, 3, 4)]

@@ -37,7 +37,14 @@ def cluster(
     """
     part = embeddings[torch.from_numpy(fitted).to(embeddings.device)]
     check_points(part, num_clusters)
-    fitted_labels = ALGORITHMS[algorithm](part, num_clusters, seed, num_restarts)
+    return place_around_means(
+        embeddings, fitted, ALGORITHMS[algorithm](part, num_clusters, seed, num_restarts), num_clusters
+    )
+
+
+def place_around_means(embeddings: Tensor, fitted: np.ndarray, fitted_labels: Tensor, num_clusters: int) -> Clustering:
+    """The clustering whose centers are the means of the ``fitted`` (N,) bool part, of given ids (n,) int64."""
+    part = embeddings[torch.from_numpy(fitted).to(embeddings.device)]
     centers = _cluster_means(part, fitted_labels, num_clusters)
     used = fitted_labels.unique()  # an empty cluster has no place, and draws nobody
     found, nearest, runner_up = assign(embeddings, centers[used])

@@ -1,9 +1,9 @@
 """The run folder: the only code that knows its file names.
 
 ``run.json`` decisions, ``status.json`` state, ``metrics.jsonl`` one record a line, ``samples.npz`` which images,
-``rounds/000/`` arrays of a round with a manifest of sha256 sums, ``projection.npz`` the maps, ``weights.safetensors``
-parameters, ``resume.safetensors`` all that is needed to go on. A round is a folder rather than one ``.npz`` so that its
-arrays can be memory-mapped.
+``rounds/000/`` arrays of a round with a manifest of sha256 sums, ``projection.npz`` the maps, ``coefficients.npz`` the
+self-expression of subspace clustering, ``weights.safetensors`` parameters, ``resume.safetensors`` all that is needed to go
+on. A round is a folder rather than one ``.npz`` so that its arrays can be memory-mapped.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from vitviz.errors import Problem
-from vitviz.runs import atomic, manifest, status
-from vitviz.runs.records import Description, Progress, Projection, Round, Samples, Status
+from vitviz.runs import atomic, coefficients, manifest, status
+from vitviz.runs.records import Coefficients, Description, Progress, Projection, Round, Samples, Status
 from vitviz.runs.schema import SCHEMA, migrate
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -157,6 +157,13 @@ class Run:
         with self._open_arrays("projection.npz") as arrays:
             return Projection(points=arrays["points"], **json.loads(str(arrays["made_by"])))
 
+    def coefficients(self) -> Coefficients | None:
+        """How each image is made of the others, for as many rounds as are complete; None for a run that has no such thing."""
+        if not (self.path / "coefficients.npz").exists():
+            return None
+        with self._open_arrays("coefficients.npz") as arrays:
+            return coefficients.unpack(arrays, self.num_rounds())
+
     def version(self) -> str:
         """A short token that changes whenever rounds or maps are added: for caches and addresses."""
         parts = [self._description.created, self.num_rounds()]
@@ -229,6 +236,11 @@ class Run:
         made_by = {"engine": projection.engine, "seed": projection.seed, "settings": projection.settings}
         arrays = {"points": projection.points.astype(np.float32), "made_by": json.dumps(made_by)}
         atomic.write_file(self.path / "projection.npz", lambda file: np.savez(file, **arrays))
+
+    def save_coefficients(self, kept: Coefficients) -> None:
+        """Write the coefficients of all rounds so far, each C as float16."""
+        arrays = coefficients.pack(kept)
+        atomic.write_file(self.path / "coefficients.npz", lambda file: np.savez(file, **arrays))
 
     def save_weights(self, weights: Mapping[str, np.ndarray], *, half: bool = False) -> None:
         """Write the parameters of the last state, as float16 if ``half``."""

@@ -1,8 +1,14 @@
 """What a run folder holds, as dataclasses of plain values and arrays."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,3 +101,23 @@ class Projection:
     engine: str
     seed: int
     settings: dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coefficients:
+    """``coefficients.npz``: how each image is made of the others, one C a round. Rows = images, Z = C Z.
+
+    matrices: (N, N) a round, float16, dense, or sparse (CSR) float32 of the same precision; steps (R,) int32 of the fine-tuning,
+    0 before any; orders (R, N) int32, the images in the order that shows the affinity in blocks; embeddings (R, N, K) float16,
+    the spectral ones; eigenvalues (R, E) float64 of the graph's Laplacian, ascending; gates (R, N, channels) float16 or None;
+    scores (R, 3) float64, NMI, ACC and ARI over all images, nan without labels; what made them: plain values.
+    """
+
+    matrices: tuple[np.ndarray | sparse.csr_array, ...]
+    steps: np.ndarray
+    orders: np.ndarray
+    embeddings: np.ndarray
+    eigenvalues: np.ndarray
+    scores: np.ndarray
+    gates: np.ndarray | None = None
+    made_by: dict

@@ -8,8 +8,9 @@ import numpy as np
 
 from vitviz.config import from_plain, unknown_name
 from vitviz.runs.folder import Run
-from vitviz.training import deep_clustering, idec, supertokens
+from vitviz.training import deep_clustering, idec, subspace, subspace_model, supertokens
 from vitviz.training.deep_clustering_config import DeepClusteringConfig, control_of
+from vitviz.training.subspace_config import SubspaceConfig
 from vitviz.training.supertokens_config import SuperTokensConfig
 
 
@@ -35,6 +36,7 @@ METHODS: dict[str, Method] = {
     ),
     "idec": Method(config=idec.IdecConfig, train=idec.train_idec, embed=idec.embed_with),
     "supertokens": Method(config=SuperTokensConfig, train=supertokens.train_supertokens, embed=supertokens.embed_with),
+    "subspace": Method(config=SubspaceConfig, train=subspace.train_subspace, embed=subspace_model.embed_with),
 }
 
 
@@ -53,5 +55,7 @@ def config_of(run: Run) -> Any:
 
 def count_records(config: Any) -> int:
     """How many records a run of ``config`` yields at the most (it may stop earlier)."""
+    if isinstance(config, SubspaceConfig):
+        return config.num_records()
     rounds = getattr(config, "max_rounds", 0) * (getattr(config, "epochs_per_round", 0) + 1)
     return config.epochs + getattr(config, "extra_epochs", 0) + 1 + rounds

@@ -70,6 +70,8 @@ _CLOTHING_TOKENS = {
 }
 _SMALL_PHOTOS = {**_CLOTHING_TOKENS, "img_size": 112, "embed_dim": 96, "epochs": 12, "projection": "none"}
 
+_COIL20 = {"dataset": "coil20", "num_clusters": 20}
+
 PRESETS: dict[str, Preset] = {
     "digits": Preset(
         method="deep_clustering",
@@ -224,6 +226,43 @@ PRESETS: dict[str, Preset] = {
         why="Clustering refined once to four times, on clothing photographs of 112 pixels.",
         settings=_SMALL_PHOTOS,
         variants={f"t{count}": {"num_iterations": count} for count in (1, 2, 3, 4)},
+    ),
+    "digits-subspace": Preset(
+        method="subspace",
+        paper="subspace",
+        title="Digits, made of their neighbours",
+        why="Every digit as a sum of its ten nearest others: which images express each other, in seconds and offline.",
+        settings={"solver": "neighbors", "epochs": 40},
+    ),
+    "coil20": Preset(
+        method="subspace",
+        paper="subspace",
+        title="COIL-20, neighbours",
+        why="1,440 pictures of 20 turning objects, each made of its ten nearest others: no threshold, no fine-tuning, no label.",
+        settings={**_COIL20, "solver": "neighbors", "epochs": 40},
+    ),
+    "coil20-paper": Preset(
+        method="subspace",
+        paper="subspace",
+        title="COIL-20, DSC-Net step by step",
+        why="The paper's own way: 1,200 epochs, then 30 steps of everything at once, each scored to show how ACC jumps.",
+        settings={**_COIL20, "score_every": 1},
+    ),
+    "table2": Preset(
+        method="subspace",
+        paper="subspace",
+        title="Table 2: channels and attention",
+        why="15 channels, and 1, 2 and 3 without and with the channel gate, on COIL-20, three seeds; step 30, no label.",
+        settings={**_COIL20, "round_every": 15},
+        variants={
+            "15ch": {"channels": 15, "attention": False},
+            **{
+                f"{channels}ch{'-attention' if attention else ''}": {"channels": channels, "attention": attention}
+                for attention in (False, True)
+                for channels in (1, 2, 3)
+            },
+        },
+        seeds=(0, 1, 2),
     ),
 }
 

@@ -24,7 +24,8 @@ class RoundInputs:
     """What a round is made from.
 
     embeddings (N, D) and logits (N, num_classes) or None, on one device; images (N, H, W, 3) uint8; fitted (N,) bool: the
-    images the clustering saw; weights to keep, or None.
+    images the clustering saw; weights to keep, or None; fit_decoder: whether pixels are restored from the embeddings by ridge
+    regression, which takes (D, D) numbers.
     """
 
     embeddings: Tensor
@@ -34,6 +35,7 @@ class RoundInputs:
     samples: Samples
     fitted: np.ndarray
     weights: dict[str, np.ndarray] | None
+    fit_decoder: bool = True
 
 
 def save_and_score(run: Run, index: int, inputs: RoundInputs, *, seed: int) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def save_and_score(run: Run, index: int, inputs: RoundInputs, *, seed: int) -> d
     clustering = inputs.clustering
     previous = np.asarray(run.round(index - 1).matched_labels) if index > 0 else _training_classes(inputs.samples)
     matched = match_labels(previous, clustering.labels)[clustering.labels]
-    decoder, restored_error = _decoder(inputs)
+    decoder, restored_error = _decoder(inputs) if inputs.fit_decoder else (None, None)
     predictions = inputs.logits.argmax(dim=1) if inputs.logits is not None else torch.full((len(matched),), -1)
     predictions = predictions.cpu().numpy().astype(np.int32)
     arrays = Round(

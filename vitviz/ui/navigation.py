@@ -17,7 +17,12 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
 }
 """Section to (file name, title, Material icon)."""
 
-METHOD_PAGES = {"deep_clustering": "deep_clustering", "idec": "deep_clustering", "supertokens": "supertokens"}
+METHOD_PAGES = {
+    "deep_clustering": "deep_clustering",
+    "idec": "deep_clustering",
+    "supertokens": "supertokens",
+    "subspace": "runs",
+}
 """The page that shows the runs of a method."""
 
 

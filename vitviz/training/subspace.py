@@ -1,0 +1,311 @@
+"""Training deep subspace clustering with channel attention: pretrain, fine-tune together with C, cluster.
+
+Source: "Deep subspace clustering with attention mechanism", on DSC-Net (Ji et al., NIPS 2017). Rows = images, Z = C Z.
+
+==============================  ==================================================  =====================================
+piece                           what                                                where
+==============================  ==================================================  =====================================
+equation 1                      the channel gate                                    ``nn.subspace.ChannelAttention``
+autoencoder, loss               one convolution and back; the three parts           ``nn/subspace.py``
+pretraining, fine-tuning        epochs on reconstruction; all images in every step  here
+C with a given Z                ``ridge`` and ``neighbors``                         ``clustering/self_expression.py``
+A = |C| + |C^T|, DSC-Net's      C to an affinity                                    ``clustering/affinity.py``
+spectral clustering             an affinity to labels                               ``clustering/spectral.py``
+rounds, ``coefficients.npz``    what is scored and kept                             ``training/subspace_rounds.py``
+which step counts               fixed, eigengap; ``oracle`` only under that name    ``training/subspace_selection.py``
+Table 2                         its seven rows                                      preset ``table2``
+==============================  ==================================================  =====================================
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vitviz.clustering.self_expression import SolverSettings, express, suggest_solver
+from vitviz.data.device import pick_device
+from vitviz.errors import Problem
+from vitviz.nn.subspace import SubspaceAutoencoder, is_dead_encoder, subspace_loss
+from vitviz.runs.folder import Run
+from vitviz.training.loop import EpochPlan, load_state_tensors, make_optimizer, mix_seeds, state_tensors, train_epoch
+from vitviz.training.setup import load_images
+from vitviz.training.subspace_config import MAX_DENSE_IMAGES, SubspaceConfig
+from vitviz.training.subspace_model import add_gate, build_model, encode_all, to_pixels
+from vitviz.training.subspace_rounds import Expressed, cluster_coefficients, save_subspace_round, score
+from vitviz.training.subspace_selection import choose_round, mark_steps
+
+Record = dict[str, Any]
+MAX_RESTARTS = 3
+_EPOCHS_PER_RESUME_POINT = 10
+
+
+def train_subspace(config: SubspaceConfig, run: Run) -> Iterator[Record]:
+    """Pretrain (kind ``epoch``), fine-tune (kind ``step``) where the settings ask for it, and cluster (kind ``round``).
+
+    With ``adam`` the chosen steps become rounds; with a closed or sparse C there is one round, of the final Z. The last round's
+    ``selection`` says which round counts and what each rule would have picked. Goes on after the last resume point of ``run``.
+
+    Raises: Problem when there are too many images for a dense C, every restart came to a dead encoder, or the loss stops being
+    finite.
+    """
+    check_size(config, run.description().num_images)
+    bench = _Bench(config, run, load_images(run))
+    bench.resume()
+    yield from bench.pretrain()
+    if config.is_joint:
+        yield from bench.finetune()
+    elif not run.num_rounds():
+        yield bench.solve(step=0)
+    run.save_weights(bench.parameters())
+
+
+def check_size(config: SubspaceConfig, num_images: int) -> None:
+    """Raises Problem when ``config`` needs a dense C of more than ``MAX_DENSE_IMAGES`` images."""
+    if num_images <= MAX_DENSE_IMAGES or not (config.is_joint or config.solver == "ridge"):
+        return
+    cause = f"solver={config.solver}" if config.solver in ("adam", "ridge") else "attention=true"
+    raise Problem(
+        f"{num_images:,} images are too many for {cause}",
+        f"it needs a dense C of {num_images:,} x {num_images:,} numbers, and {MAX_DENSE_IMAGES:,} images are the limit",
+        f"set solver=neighbors without attention, or limit={MAX_DENSE_IMAGES}",
+    )
+
+
+class _Joint(nn.Module):
+    """The autoencoder and the C (N, N) it is fine-tuned together with."""
+
+    def __init__(self, autoencoder: SubspaceAutoencoder, num_images: int, start: float):
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.coefficients = nn.Parameter(torch.full((num_images, num_images), start))
+
+
+class _Bench:
+    """The network, its optimiser and the images of one run, between two records."""
+
+    def __init__(self, config: SubspaceConfig, run: Run, images: np.ndarray):
+        self.config, self.run, self.images = config, run, images
+        self.device = pick_device(config.device)
+        self.pixels = to_pixels(images).to(self.device)
+        self._begin(0)
+
+    # Where it stands
+
+    def resume(self) -> None:
+        """Put everything back to the last resume point: ``epoch`` and ``step`` are how many of each are done."""
+        point = self.run.resume_point()
+        if point is None:
+            self.run.rewind(num_records=0, num_rounds=0)
+            return
+        tensors, place = point
+        self._begin(place["attempt"])
+        self.epoch = place["epoch"]
+        if place["step"]:
+            self._join()
+            self.step = place["step"]
+        load_state_tensors(tensors, self.model, self.optimizer)
+        self.run.rewind(num_records=place["num_records"], num_rounds=place["num_rounds"])
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The parameters of the autoencoder and its gate, without C."""
+        return {name.removeprefix("model."): value for name, value in state_tensors(self._autoencoder).items()}
+
+    @property
+    def _autoencoder(self) -> SubspaceAutoencoder:
+        return self.model.autoencoder if isinstance(self.model, _Joint) else self.model
+
+    def _begin(self, attempt: int) -> None:
+        """A fresh autoencoder: the run's own seed at first, then seeds derived from it."""
+        config = self.config
+        self.attempt, self.epoch, self.step = attempt, 0, 0
+        self.seed = mix_seeds(config.seed, 0, attempt) if attempt else config.seed
+        size, in_chans = self.images.shape[1], self.pixels.shape[1]
+        self.model: nn.Module = build_model(config, img_size=size, in_chans=in_chans, seed=self.seed).to(self.device)
+        self.optimizer = make_optimizer(self.model, lr=config.lr, weight_decay=0.0)
+
+    def _join(self) -> None:
+        """From the pretrained autoencoder to the fine-tuning: the gate, C, and a fresh optimiser over all of it."""
+        config = self.config
+        autoencoder = add_gate(config, self.model) if config.attention else self.model
+        self.model = _Joint(autoencoder, len(self.images), config.coefficient_start).to(self.device)
+        self.optimizer = make_optimizer(self.model, lr=config.finetune_lr, weight_decay=0.0)
+
+    def _save_resume_point(self) -> None:
+        place = {"attempt": self.attempt, "epoch": self.epoch, "step": self.step, "num_rounds": self.run.num_rounds()}
+        self.run.save_resume_point(state_tensors(self.model, self.optimizer), place)
+
+    # Pretraining
+
+    def pretrain(self) -> Iterator[Record]:
+        """The epochs that are missing; from the first again, with another seed, when the encoder dies."""
+        while self.epoch < self.config.epochs:
+            record = self._train_epoch()
+            if self._is_dead(record):
+                self._restart()
+                continue
+            self.run.append_metrics(record)
+            if self.epoch % _EPOCHS_PER_RESUME_POINT == 0 or self.epoch == self.config.epochs:
+                self._save_resume_point()
+            yield record
+
+    def _train_epoch(self) -> Record:
+        config, epoch = self.config, self.epoch
+        plan = EpochPlan(
+            rows=np.arange(len(self.images)),
+            batch_size=config.batch_size,
+            lr=lambda share: config.lr,
+            seed=self.seed,
+            epoch=epoch,
+            clip_norm=math.inf,
+        )
+        parts = train_epoch(self.model, self.optimizer, self.images, self._reconstruction_loss, plan)
+        self.epoch = epoch + 1
+        return {"kind": "epoch", "index": epoch, "epoch": epoch, "attempt": self.attempt, "lr": config.lr, **parts}
+
+    def _reconstruction_loss(self, model: SubspaceAutoencoder, _: Tensor, rows: np.ndarray) -> dict[str, Tensor]:
+        """``1/2 |X - Xhat|^2`` of an image, and the share of Z that is not 0."""
+        pixels = self.pixels[torch.from_numpy(rows).to(self.device)]
+        output = model(pixels)
+        loss = 0.5 * (pixels - output.restored).square().sum() / len(pixels)
+        return {"loss": loss, "reconstruction_loss": loss, "active_share": (output.latent > 0).float().mean()}
+
+    def _is_dead(self, record: Record) -> bool:
+        if record["active_share"] == 0:
+            return True
+        # costs another pass, so only of the Z that will be clustered
+        return self.epoch == self.config.epochs and is_dead_encoder(encode_all(self._autoencoder, self.pixels)[0])
+
+    def _restart(self) -> None:
+        if self.attempt >= MAX_RESTARTS:
+            raise Problem(
+                "the encoder died in every attempt",
+                f"after {self.attempt + 1} starts Z is the same for all images",
+                "use more channels, a lower learning rate, or another seed",
+            )
+        self.run.rewind(num_records=0, num_rounds=0)
+        self._begin(self.attempt + 1)
+        self._save_resume_point()
+
+    # Fine-tuning
+
+    def finetune(self) -> Iterator[Record]:
+        """The steps that are missing, and the rounds that some of them become."""
+        config = self.config
+        if not self.step:
+            self._join()
+        for step in range(self.step + 1, config.num_steps + 1):
+            record = self._train_step(step)
+            found = self._expressed() if config.solver == "adam" and config.is_scored(step) else None
+            if found is not None:
+                record |= score(found, self.run.samples().classes)
+            self.run.append_metrics(record)
+            yield record
+            if step not in config.round_steps():
+                continue
+            if found is not None:
+                yield self._finish_round(found, step)
+            elif step == config.num_steps:
+                yield self.solve(step)
+            else:
+                self._save_resume_point()
+
+    def _train_step(self, step: int) -> Record:
+        """One update of everything from all images; the losses are those before it."""
+        config, began = self.config, time.perf_counter()
+        output = self._autoencoder(self.pixels, self.model.coefficients)
+        loss = subspace_loss(
+            self.pixels,
+            output,
+            self.model.coefficients,
+            coefficient_weight=config.coefficient_weight,
+            expression_weight=config.expression_weight,
+            form=config.loss,
+        )
+        if not torch.isfinite(loss.total):
+            raise Problem(f"training stopped at step {step}", "the loss is not finite", "lower finetune_lr")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        self.optimizer.step()
+        self.step = step
+        return {
+            "kind": "step",
+            "index": step,
+            "step": step,
+            "loss": loss.total.item(),
+            "reconstruction_loss": loss.reconstruction.item(),
+            "coefficient_loss": loss.regularization.item(),
+            "expression_loss": loss.expression.item(),
+            "seconds": time.perf_counter() - began,
+        }
+
+    def _expressed(self) -> Expressed:
+        latent, gate = encode_all(self._autoencoder, self.pixels)
+        if is_dead_encoder(latent):
+            raise Problem(
+                f"the encoder died by step {self.step}",
+                "Z is the same for all images",
+                "lower finetune_lr, or use more channels",
+            )
+        return cluster_coefficients(self.config, latent, gate, self.model.coefficients)
+
+    # Rounds
+
+    def solve(self, step: int) -> Record:
+        """The one round of a solver that takes Z as it is."""
+        began = time.perf_counter()
+        latent, gate = encode_all(self._autoencoder, self.pixels)
+        solver, reason = self.config.solver, "chosen by the settings"
+        if solver == "auto":
+            solver, reason = _suggest(latent)
+        coefficients = express(latent, solver, solver_settings(self.config))
+        found = cluster_coefficients(self.config, latent, gate, coefficients)
+        solved = {"solver": solver, "solver_reason": reason, "solve_seconds": time.perf_counter() - began}
+        return self._finish_round(found, step, **solved)
+
+    def _finish_round(self, found: Expressed, step: int, **solved: Any) -> Record:
+        solved = solved or {"solver": "adam", "solver_reason": "chosen by the settings"}
+        config = dataclasses.replace(self.config, solver=solved["solver"])
+        record = save_subspace_round(self.run, config, found, self.images, self.parameters(), step=step)
+        with torch.no_grad():
+            restored = self._autoencoder.decode(found.latent)
+        record |= {**solved, "attempt": self.attempt, **self._last_losses()}
+        record["reconstruction_error"] = (restored - self.pixels).square().mean().item()
+        if self.attempt:
+            died = f"the encoder died {self.attempt} times; this is the start with seed {self.seed}"
+            record["warnings"] = [died, *record["warnings"]]
+        is_last = not self.config.is_joint or step == self.config.num_steps
+        record["selection"] = self._selection(record) if is_last else None
+        self.run.append_metrics(record)
+        self._save_resume_point()
+        return record
+
+    def _last_losses(self) -> Record:
+        return {key: value for key, value in self.run.metrics()[-1].items() if key == "loss" or key.endswith("_loss")}
+
+    def _selection(self, record: Record) -> Record:
+        rule, fixed = self.config.select, min(self.config.fixed_step, self.config.num_steps)
+        rounds = [*self.run.round_metrics(), record]
+        scored = [entry for entry in self.run.metrics() if entry["kind"] == "step" and "acc" in entry] or rounds
+        return {**choose_round(rounds, rule=rule, fixed_step=fixed), "marks": mark_steps(scored, fixed_step=fixed)}
+
+
+def solver_settings(config: SubspaceConfig) -> SolverSettings:
+    """What ``clustering.self_expression`` reads of the settings."""
+    return SolverSettings(
+        ridge_strength=config.ridge_strength,
+        zero_diagonal=config.zero_diagonal,
+        num_neighbors=config.num_neighbors,
+        neighbor_strength=config.neighbor_strength,
+        num_iterations=config.num_iterations,
+    )
+
+
+def _suggest(latent: Tensor) -> tuple[str, str]:
+    if len(latent) > MAX_DENSE_IMAGES:
+        return "neighbors", f"{len(latent):,} images are more than the {MAX_DENSE_IMAGES:,} that a dense C is made for"
+    return suggest_solver(latent)
