@@ -7,7 +7,8 @@ map is scored as it comes and again with connectivity enforced. 50 images are ev
 are processor seconds of one thread for the map alone, connectivity included where it is enforced (SLIC enforces its own).
 
 No map of 28 x 28 values can have a higher ASA than the row "28 x 28 blocks": there each block takes its best region for itself.
-Networks are fed a photo stretched to their square, so that their map is 28 x 28 and their tokens 14 x 14 at 224 px.
+Networks are fed a photo stretched to their square, so that their map is 28 x 28 and their tokens 14 x 14 at 224 px; fed twice as
+large their map is 56 x 56, and cells twice as wide keep the tokens 14 x 14.
 """
 
 import argparse
@@ -164,7 +165,11 @@ def _trained_makers(run_name: str | None) -> list[tuple[str, list[Maker]]]:
         print(f"without trained rows: {problem}", file=sys.stderr)
         return []
     return [
-        (f"{run_name or DEFAULT_RUN}, {similarity}, t = {t}", [_of_model(model, similarity, t)])
+        (
+            f"{run_name or DEFAULT_RUN}, {similarity}, t = {t}" + (f", fed {zoom}x" if zoom > 1 else ""),
+            [_of_model(model, similarity, t, zoom)],
+        )
+        for zoom in (1, 2)
         for similarity, t in (("dot", 1), ("dot", 3), ("neg_sq_distance", 3), ("neg_sq_distance", 10))
     ]
 
@@ -178,11 +183,14 @@ def _of_pixels(similarity: str, num_iterations: int, scale: float | None) -> Mak
     return make
 
 
-def _of_model(model: VisionTransformer, similarity: str, num_iterations: int) -> Maker:
+def _of_model(model: VisionTransformer, similarity: str, num_iterations: int, zoom: int = 1) -> Maker:
+    """Fed ``zoom`` times as large as the model was trained with, in cells that are larger by as much: as many super tokens."""
     side = model.grid[0] * model.patch_embed.stride
 
     def make(image: np.ndarray) -> np.ndarray:
-        features = features_of_run(model, fit_image(image, side, rule="stretch"), run_name="")
+        fed = fit_image(image, zoom * side, rule="stretch")
+        features = features_of_run(model, fed, run_name="", zoom=zoom)
+        features = dataclasses.replace(features, cell_size=zoom * features.cell_size)
         return _clustered(features, image, similarity, num_iterations, None)
 
     return make
