@@ -282,3 +282,14 @@ def test_samples_that_cannot_be_read_are_told_in_one_sentence(classify):
     (classify("patch").path / "samples.npz").write_bytes(b"nothing")
     (error,) = _open(table="table6").error
     assert "samples.npz of run 'table6-patch-s0' cannot be read" in error.value.replace("\\", "")
+
+
+def test_a_run_that_kept_its_scores_alone_is_linked_to_the_comparison(classify):
+    classify("patch", seed=1).set_status("finished")
+    text = " ".join(one.value for one in _open().markdown)
+    assert "(compare?table=own&runs=" in text and "(supertokens?run=" not in text
+
+
+def test_a_run_that_is_still_training_is_linked_to_its_page(classify):
+    classify("patch", seed=1).set_status("running")
+    assert "(supertokens?run=" in " ".join(one.value for one in _open().markdown)

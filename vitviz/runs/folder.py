@@ -190,6 +190,10 @@ class Run:
         """Whether there is something to go on from."""
         return (self.path / "resume.safetensors").exists()
 
+    def is_scores_only(self) -> bool:
+        """Whether it was handed on for its records alone: nothing to embed with, nothing to map, nothing to go on from."""
+        return not (self.num_rounds() or self.has_weights() or self.has_resume_point())
+
     def damaged_files(self) -> list[str]:
         """Files of rounds whose bytes are not those that were written (by sha256), e.g. ``rounds/002/labels.npy``."""
         return [

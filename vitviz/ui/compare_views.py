@@ -9,12 +9,12 @@ from vitviz.explain.comparison import ComparedRow, learning_curves
 from vitviz.explain.comparison_setups import OWN, Setup, find_setups
 from vitviz.explain.paper_claims import COMPARISONS, Comparison, standard_error
 from vitviz.figures import comparison as figures
-from vitviz.runs.folder import Run
+from vitviz.runs.folder import Run, find_run
 from vitviz.ui import compare_words as words
 from vitviz.ui import run_views
 from vitviz.ui.labels import safe_label
 from vitviz.ui.memory import settle_memory
-from vitviz.ui.navigation import METHOD_PAGES
+from vitviz.ui.navigation import address_of
 
 _SECONDS = 18
 _BATCH = 2  # small, so that many turns fit into the time
@@ -219,7 +219,7 @@ def _links(row: ComparedRow) -> str:
     links = []
     for run in row.runs:
         note = "" if run.score is not None else f" (epoch {len(run.scores)} of {run.num_epochs})"
-        links.append(f"[{safe_label(run.name)}]({METHOD_PAGES.get(run.method, 'runs')}?run={run.name}){note}")
+        links.append(f"[{safe_label(run.name)}]({address_of(find_run(run.name))}){note}")
     return ", ".join(links) or "no run yet"
 
 

@@ -13,7 +13,7 @@ from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.training.presets import PRESETS
 from vitviz.ui.labels import safe_label
-from vitviz.ui.navigation import METHOD_PAGES, page
+from vitviz.ui.navigation import METHOD_PAGES, address_of, page
 
 _FIRST = ("digits", "digits-half-trained", "digits-unsupervised")
 _PAPERS = (
@@ -146,7 +146,7 @@ def _row(run: Run) -> dict[str, Any]:
     last = records[-1] if records else {}
     return {
         "run": run.name,
-        "open": f"{METHOD_PAGES.get(about.method, '')}?run={run.name}",
+        "open": address_of(run),
         "state": "shipped" if run.is_shipped() else run.status().state,
         "method": about.method,
         "images": about.dataset_title,

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from vitviz.runs.folder import Run
+
 _PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 SECTIONS: dict[str, list[tuple[str, str, str]]] = {
@@ -24,6 +26,14 @@ METHOD_PAGES = {
     "subspace": "runs",
 }
 """The page that shows the runs of a method."""
+
+
+def address_of(run: Run) -> str:
+    """Where a run is looked at: the page of its method, or the comparison when it has finished and kept its scores alone."""
+    known = METHOD_PAGES.get(run.description().method, "")
+    if known == "supertokens" and run.is_scores_only() and run.status().state == "finished":
+        return f"compare?table=own&runs={run.name}"
+    return f"{known}?run={run.name}"
 
 
 def pages() -> dict[str, list]:
