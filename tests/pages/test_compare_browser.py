@@ -102,7 +102,8 @@ def test_a_deep_link_opens_its_table_and_another_can_be_chosen(visit):
     page.get_by_text("Table 6: three embeddings").wait_for()
     _wait_until_drawn(page)
     assert "table=" not in page.url, "the first table is the one without an address of its own"
-    assert page.get_by_text("python -m vitviz train supertokens --preset table6", exact=True).is_visible()
+    missing = "python -m vitviz train supertokens --preset table6 --rows conv-1x1,earlyconv"
+    assert page.get_by_text(missing, exact=True).is_visible(), "the other rows are shipped"
 
 
 def test_the_pages_menu_leads_there_and_curves_change_their_axis(visit):

@@ -185,9 +185,19 @@ def test_weights_that_do_not_fit_are_one_sentence():
     assert "the weights are a pickle" in _texts(app.error)
 
 
-def test_a_trained_run_is_what_the_page_begins_with(trained_run):
+def test_the_page_begins_with_the_run_that_is_shipped():
     app = AppTest.from_file(ROUTER, default_timeout=120).run()
     app.switch_page("../../pages/supertokens.py").run()
+    assert not app.exception and not app.error and not app.warning
+    assert app.selectbox(key="run").value == "clothing-supertoken"
+    assert "Run clothing-supertoken: features before clustering, fed 336 x 224 px" in _texts(app.caption)
+
+
+def test_a_run_of_ones_own_is_shown_as_it_was_trained(trained_run):
+    app = AppTest.from_file(ROUTER, default_timeout=120).run()
+    app.switch_page("../../pages/supertokens.py")
+    app.query_params["run"] = trained_run.name
+    app.run()
     assert not app.exception and not app.error and not app.warning
     assert app.selectbox(key="run").value == trained_run.name
     assert f"Run {trained_run.name}: features before clustering" in _texts(app.caption)
