@@ -59,13 +59,13 @@ def compare_embeddings(
     models = models or {name: embedding().eval() for name, embedding in EMBEDDINGS.items()}
     pixels = to_tensor(fit_image(image, _IMG_SIZE)[None], "cpu")
     with torch.no_grad():
-        counted = {name: _count(model, pixels) for name, model in models.items()}
+        counted = {name: (model(pixels).shape[1], count_macs(model, pixels)) for name, model in models.items()}
         seconds = _take_turns([lambda model=model: model(pixels) for model in models.values()], seconds=_SECONDS)
     return tuple(
         EmbeddingCost(
             name=name,
             tokens=counted[name][0],
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            parameters=count_parameters(model),
             macs=counted[name][1],
             milliseconds=statistics.median(times) * 1e3,
         )
@@ -104,19 +104,25 @@ def measure_throughput(
     )
 
 
+def count_parameters(module: torch.nn.Module) -> int:
+    """How many numbers a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_macs(module: torch.nn.Module, images: torch.Tensor) -> int:
+    """Multiply-adds of convolutions and matrix products in one pass over ``images``; nothing is computed on the meta device."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(images)
+    return counter.get_total_flops() // 2
+
+
 def _paper_model(num_iterations: int) -> torch.nn.Module:
     from vitviz.nn.embed import SuperTokenEmbed, paper_vit
 
     return paper_vit(SuperTokenEmbed(num_iterations=num_iterations))
-
-
-def _count(model: torch.nn.Module, pixels: torch.Tensor) -> tuple[int, int]:
-    """Tokens, and multiply-adds of the convolutions and matrix products of one pass."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
-        tokens = model(pixels)
-    return tokens.shape[1], counter.get_total_flops() // 2
 
 
 def _take_turns(runs: Sequence[Callable[[], object]], *, seconds: float) -> list[list[float]]:

@@ -1,13 +1,10 @@
 """How large the paper's models are when they are built as printed: parameters and multiply-adds, counted and not measured."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from vitviz.errors import Problem
+from vitviz.explain.embedding_costs import count_macs, count_parameters
 from vitviz.explain.paper_claims import PaperRow
-
-if TYPE_CHECKING:
-    import torch
 
 _IMG_SIZE = 224
 
@@ -44,23 +41,10 @@ def count_size(row: PaperRow) -> PaperSize | None:
         patches = NormedPatchEmbed().eval()
         body = paper_vit(patches, img_size=_IMG_SIZE).eval()
         blank = torch.empty(1, 3, _IMG_SIZE, _IMG_SIZE)
-    own = _count_macs(embedding, torch.zeros(1, 3, _IMG_SIZE, _IMG_SIZE))
+    own = count_macs(embedding, torch.zeros(1, 3, _IMG_SIZE, _IMG_SIZE))
     return PaperSize(
-        embedding_parameters=_count_parameters(embedding),
-        parameters=_count_parameters(body) - _count_parameters(patches) + _count_parameters(embedding),
+        embedding_parameters=count_parameters(embedding),
+        parameters=count_parameters(body) - count_parameters(patches) + count_parameters(embedding),
         embedding_macs=own,
-        macs=_count_macs(body, blank) - _count_macs(patches, blank) + own,
+        macs=count_macs(body, blank) - count_macs(patches, blank) + own,
     )
-
-
-def _count_parameters(module: "torch.nn.Module") -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _count_macs(module: "torch.nn.Module", images: "torch.Tensor") -> int:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(images)
-    return counter.get_total_flops() // 2

@@ -46,7 +46,7 @@ def microscope() -> None:
         left, right = st.columns((1, 3), vertical_alignment="center")
         if photos:
             with left:
-                st.image(open_photograph(photos[0].name, max_side=360).pixels, alt=photos[0].title)
+                st.image(_photograph(photos[0].name), alt=photos[0].title)
         with right:
             st.markdown("**Put a photo under the microscope**")
             st.caption(
@@ -99,6 +99,11 @@ def table(runs: Sequence[Run]) -> None:
             "W/T": st.column_config.NumberColumn(format="%.3f"),
         },
     )
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _photograph(name: str) -> np.ndarray:
+    return open_photograph(name, max_side=360).pixels
 
 
 def _has_page(run: Run) -> bool:
