@@ -10,7 +10,7 @@ from vitviz.explain.sheets import contact_sheet
 from vitviz.figures import deep_clustering as figures
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import explorer, run_views, words
-from vitviz.ui.pickers import describe_run, pick_image, pick_run
+from vitviz.ui.pickers import choose, describe_run, pick_image, pick_run
 from vitviz.ui.problems import shown_problems
 
 VIEWS = ("Map", "Curves", "Clusters", "Movers", "Your image")
@@ -33,9 +33,7 @@ def main() -> None:
         return
     control = explain.find_control(run, list_runs())
     run_views.headline(run, control)
-    view = st.segmented_control(
-        "View", VIEWS, default="Map", required=True, key="view", bind="query-params", label_visibility="collapsed"
-    )
+    view = choose("View", VIEWS, key="view", label_visibility="collapsed")
     with shown_problems():
         {
             "Map": show_map,
@@ -43,7 +41,7 @@ def main() -> None:
             "Clusters": show_clusters,
             "Movers": show_movers,
             "Your image": show_upload,
-        }[view or "Map"](run, control)
+        }[view](run, control)
 
 
 def show_map(run: Run, control: Run | None) -> None:
@@ -55,9 +53,7 @@ def show_curves(run: Run, control: Run | None) -> None:
     scores = {"NMI": "nmi", "ACC": "acc", "ARI": "ari", "AMI": "ami"}
     left, right = st.columns(2)
     with left:
-        score = st.segmented_control(
-            "Score", list(scores), default="NMI", required=True, key="score", bind="query-params"
-        )
+        score = choose("Score", list(scores), key="score")
         zoomed = st.toggle("Held-out images only, zoomed in", key="zoom", bind="query-params")
         lines = explain.score_curves(run, scores[score], control=control, others=others)
         shown = [line for line in lines if line.role in ("main", "control", "seed")] if zoomed else lines
@@ -86,9 +82,7 @@ def show_curves(run: Run, control: Run | None) -> None:
 
 @st.fragment
 def show_stop_rule(run: Run) -> None:
-    rule = st.segmented_control(
-        "Stop rule", ("relative", "absolute"), default="relative", required=True, key="rule", bind="query-params"
-    )
+    rule = choose("Stop rule", ("relative", "absolute"), key="rule")
     epsilon = st.select_slider(
         "Stop when the loss changes by less than ε", words.EPSILONS, value=0.05, key="epsilon", bind="query-params"
     )
@@ -106,9 +100,7 @@ def show_clusters(run: Run, control: Run | None) -> None:
             "Images in every cluster, round by round. Ids are matched between rounds, so a colour stays with its group."
         )
     with right, shown_problems():
-        part = st.segmented_control(
-            "Images", ("held out", "train", "all"), default="held out", required=True, key="part", bind="query-params"
-        )
+        part = choose("Images", ("held out", "train", "all"), key="part")
         shown_round = run_views.pick_round(run, "Round", key="confusion_round", default=run.num_rounds() - 1)
         counts = explain.confusion(run, shown_round, part)
         figure = figures.confusion(
@@ -169,9 +161,7 @@ def show_movers(run: Run, control: Run | None) -> None:
     with columns[1]:
         after = run_views.pick_round(run, "To round", key="round_b", default=run.num_rounds() - 1)
     with columns[2]:
-        part = st.segmented_control(
-            "Images", ("held out", "train", "all"), default="held out", required=True, key="part", bind="query-params"
-        )
+        part = choose("Images", ("held out", "train", "all"), key="part")
     movers = explain.find_movers(run, before, after, part)
     if len(movers.samples) == 0:
         st.info(

@@ -4,6 +4,7 @@ import streamlit as st
 
 from vitviz.ui import run_views
 from vitviz.ui import supertoken_words as words
+from vitviz.ui.pickers import choose
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.supertoken_comparison import show_beside, show_embeddings
 from vitviz.ui.supertoken_sources import METHOD, PRESET, group, pick_choices, pick_photo, pick_source, warn
@@ -21,9 +22,7 @@ VIEWS = {
 def main() -> None:
     st.title("Super tokens")
     st.caption(words.INTRO)
-    view = st.segmented_control(
-        "View", list(VIEWS), default="Map", required=True, key="view", bind="query-params", label_visibility="collapsed"
-    )
+    view = choose("View", list(VIEWS), key="view", label_visibility="collapsed")
     with shown_problems():
         photo = pick_photo()
         source = pick_source()
@@ -34,7 +33,7 @@ def main() -> None:
         choices = pick_choices(source)
         shown = group(photo, source, choices)
         warn(shown)
-        VIEWS[view or "Map"](shown)
+        VIEWS[view](shown)
 
 
 main()

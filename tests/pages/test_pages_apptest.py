@@ -434,3 +434,9 @@ def test_an_own_run_of_a_shipped_name_is_the_one_that_is_shown(copy_run):
     assert "Mine now" in _texts(_view("Map").sidebar.caption)
     shutil.rmtree(own_root() / "digits")
     assert "Mine now" not in _texts(_view("Map").sidebar.caption)
+
+
+@pytest.mark.parametrize("empty", ["view", "score", "rule"])
+def test_an_empty_value_in_a_link_is_the_first_choice(empty):
+    app = _open("deep_clustering", **{"view": "Curves", empty: ""})
+    assert not app.error and not app.exception

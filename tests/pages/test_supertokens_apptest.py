@@ -273,3 +273,8 @@ def test_the_embeddings_are_counted_as_they_are_and_not_as_they_are_claimed():
     assert list(table["the paper's claim"]) == ["0.30 M", "1.00 M", "1.00 M", "0.09 M"]
     assert set(table["tokens"]) == {"196"}
     assert "1,019,664" in _texts(app.markdown)
+
+
+def test_an_empty_view_in_a_link_is_the_first_view():
+    app = _open(view="")
+    assert not app.error and "supertokens_map" in _canvases(app)

@@ -15,6 +15,7 @@ from vitviz.ui import run_views
 from vitviz.ui.labels import safe_label
 from vitviz.ui.memory import settle_memory
 from vitviz.ui.navigation import address_of
+from vitviz.ui.pickers import choose
 
 _SECONDS = 18
 _BATCH = 2  # small, so that many turns fit into the time
@@ -23,7 +24,7 @@ _MEASURED = "compare_throughput"
 
 def pick_comparison(comparisons: dict[str, Comparison]) -> Comparison:
     """The comparison chosen among those there are, bound to ``?table=``."""
-    return comparisons[_choose("Comparison", tuple(comparisons), key="table", label_visibility="collapsed")]
+    return comparisons[choose("Comparison", tuple(comparisons), key="table", label_visibility="collapsed")]
 
 
 def describe(comparison: Comparison) -> None:
@@ -126,11 +127,11 @@ def curves(rows: Sequence[ComparedRow], setup: Setup) -> None:
     st.header("Learning curves")
     left, right = st.columns(2)
     with left:
-        against = _choose("Over", ("epoch", "seconds"), key="over")
+        against = choose("Over", ("epoch", "seconds"), key="over")
         figure = _learning_curves(rows, "score", against, "held-out top-1, percent", chance=setup.chance)
         run_views.chart(figure, key="top1")
     with right:
-        loss = _choose("Loss on", ("training images", "held-out images"), key="loss")
+        loss = choose("Loss on", ("training images", "held-out images"), key="loss")
         measure = "loss" if loss == "training images" else "held_out_loss"
         run_views.chart(_learning_curves(rows, measure, against, f"loss, {loss}"), key="loss_curves")
     st.caption(words.CURVES)
@@ -192,20 +193,6 @@ def doubts(comparison: Comparison) -> None:
         with st.expander("What the paper leaves open", icon=":material/help:"):
             for one in comparison.doubts:
                 st.markdown(f"- {one}")
-
-
-def _choose(title: str, options: tuple[str, ...], *, key: str, label_visibility: str = "visible") -> str:
-    """One of the options, the first to begin with, bound to the address."""
-    chosen = st.segmented_control(
-        title,
-        options,
-        default=options[0],
-        required=True,
-        key=key,
-        bind="query-params",
-        label_visibility=label_visibility,
-    )
-    return chosen or options[0]  # a link with an empty value gives None
 
 
 def _learning_curves(

@@ -1,8 +1,9 @@
 """Controls that every page shares: which run, which round, which picture."""
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -36,6 +37,13 @@ def pick_run(methods: Collection[str], *, preset: str, accept: Callable[[Run], b
         "Run", names, index=start, key="run", bind="query-params", help="A run is one training, kept as a folder."
     )
     return found[chosen]
+
+
+def choose(title: str, options: Sequence[Any], *, key: str, **look: Any) -> Any:
+    """One of the options, the first to begin with, bound to ``?<key>=``; ``look`` goes to ``st.segmented_control``."""
+    first = options[0]
+    chosen = st.segmented_control(title, options, default=first, required=True, key=key, bind="query-params", **look)
+    return first if chosen is None else chosen  # a link with an empty value gives None
 
 
 def describe_run(run: Run) -> None:

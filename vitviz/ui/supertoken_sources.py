@@ -14,7 +14,7 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.memory import settle_memory
-from vitviz.ui.pickers import PickedImage, decode_given, describe_run, pick_image, pick_run
+from vitviz.ui.pickers import PickedImage, choose, decode_given, describe_run, pick_image, pick_run
 from vitviz.ui.run_views import live_status
 
 if TYPE_CHECKING:
@@ -164,14 +164,13 @@ def _of_run(run: Run) -> Source:
     settings = run.description().settings
     iterations = settings.get("num_iterations", 3) if settings.get("embedding", "supertoken") == "supertoken" else 3
 
-    zoom = st.sidebar.segmented_control(
-        "Fed at", (1, 2, 3), default=1, required=True, key="zoom", bind="query-params", help=words.ZOOM
-    )
+    with st.sidebar:
+        zoom = choose("Fed at", (1, 2, 3), key="fed", help=words.ZOOM)
 
     def make(pixels: np.ndarray) -> "Features":
         from vitviz.explain.supertokens import features_of_run
 
-        return features_of_run(_run_model(run.name, version, _run=run), pixels, run_name=run.name, zoom=zoom or 1)
+        return features_of_run(_run_model(run.name, version, _run=run), pixels, run_name=run.name, zoom=zoom)
 
     version = f"{run.version()}-{len(run.metrics())}"
     iterations, border = min(int(iterations), MAX_ITERATIONS), settings.get("border", "masked")
