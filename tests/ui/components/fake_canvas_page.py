@@ -49,3 +49,22 @@ image_canvas(
     alt="a picture that is lost",
     labels_url="/vitviz/kept/0",
 )
+matrix = image_canvas(
+    key="matrix",
+    photo_url=keep_picture(np.full((40, 40, 3), 30, np.uint8)),
+    width=40,
+    height=40,
+    alt="a matrix",
+    labels_url=keep(pack_labels(np.kron(np.eye(2, dtype=int), np.ones((20, 20), int))), BINARY),
+    heat_url=keep(pack_heat(np.stack([np.eye(40), np.eye(40) / 4])), BINARY),
+    heat_title="affinity",
+    heat_max=0.02,
+    heat_alpha=1.0,
+    ids_from_heat=True,
+    modes=("lines", "none"),
+    mode="lines",
+    step_texts=("step 10", "step 30"),
+    max_height=400,
+    follow="matrix",
+)
+st.text(f"matrix {[(round(x, 2), round(y, 2), one) for x, y, one in matrix.pins]} step {matrix.step}")

@@ -220,7 +220,7 @@ def test_a_rerun_keeps_pins_step_and_opacity_and_one_canvas(page, opened):
     page.wait_for_selector(RESTED)
     chosen = [root.get_attribute(f"data-{name}") for name in ("step", "mode", "pins")]
     assert chosen == ["2", "lines", "1"]
-    assert page.locator(".image-canvas").count() == 3
+    assert page.locator(".image-canvas").count() == 4
 
 
 def test_another_picture_starts_afresh_but_keeps_the_look(page, opened):
@@ -313,3 +313,26 @@ def test_a_speck_has_no_outline_and_a_small_square_has(page, opened):
     assert ink[around, around].max() == 0
     assert ink[round(110 * scale), round(100 * scale)] > 200
     assert ink[round(110 * scale), round(110 * scale)] == 0
+
+
+def test_a_matrix_is_read_by_its_cells_with_its_own_numbers_modes_and_step_names(page, opened):
+    opened()
+    root = page.locator(".st-key-matrix .image-canvas")
+    page.wait_for_selector(".st-key-matrix .image-canvas[data-ready]")
+    assert root.locator(".heat-bar").inner_text().split() == ["affinity", "0", "0.01", "0.02"]
+    assert root.locator("[data-mode]:visible").all_inner_texts() == ["Boundaries", "None"]
+    assert root.locator(".count").inner_text() == "step 10"
+    page.mouse.move(0, 0)
+    outlines = _ink(root)
+    _click(root, 0.3125, 0.3125)
+    _heard(page, "matrix [(0.31, 0.31, 492)] step 0")
+    assert root.locator(".readout").inner_text() == "row 12, column 12, affinity 0.02"
+    page.mouse.move(0, 0)
+    page.wait_for_function("root => root.canvas.hover === null", arg=root.element_handle())
+    height, width = outlines.shape
+    drawn = _ink(root)[round(0.3125 * height), :]
+    assert (drawn > 100).all() and outlines[round(0.3125 * height), width // 4] == 0
+    root.get_by_role("button", name="Next step").click()
+    _heard(page, "matrix [(0.31, 0.31, 492)] step 1")
+    assert root.locator(".count").inner_text() == "step 30"
+    assert root.locator(".readout").inner_text() == "row 12, column 12, affinity 0.00502"

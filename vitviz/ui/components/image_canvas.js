@@ -209,7 +209,7 @@ class ImageCanvas {
 
   showControls() {
     const { parts, data, layers } = this;
-    parts.modes.hidden = !layers.labels;
+    offer(parts.modes, "mode", layers.labels ? data.modes : []);
     parts.alpha.hidden = !layers.heat && !this.drawing.hasColors();
     parts.blink.hidden = !layers.grid() && data.bases.length < 2;
     parts.clear.hidden = this.pins.length === 0;
@@ -224,7 +224,7 @@ class ImageCanvas {
   showPlayer() {
     const { parts } = this;
     const last = this.numSteps() - 1;
-    const count = fill(this.labels.step_of, { name: this.data.step_name, step: this.step, last });
+    const count = this.data.step_texts[this.step] ?? fill(this.labels.step_of, { name: this.data.step_name, step: this.step, last });
     parts.player.hidden = last < 1;
     parts.range.max = last;
     moveRange(parts.range, this.step, count);
@@ -253,8 +253,10 @@ class ImageCanvas {
   describe(x, y) {
     const { layers, data, step } = this;
     const cell = cellAt(layers.grid(), x, y);
-    const text = fill(layers.labels ? data.id_text : this.labels.cell, { ...cell, id: layers.idAt(x, y, step) });
-    return this.drawing.showsHeat() ? `${text}, ${data.heat_title} ${layers.heatAt(x, y, step).toFixed(2)}` : text;
+    const text = fill(layers.readsLabels() ? data.id_text : this.labels.cell, { ...cell, id: layers.idAt(x, y, step) });
+    if (!this.drawing.showsHeat()) return text;
+    const heat = layers.heatAt(x, y, step);
+    return `${text}, ${data.heat_title} ${data.heat_max === 1 ? heat.toFixed(2) : heatText(heat, data.heat_max, 3)}`;
   }
 
   say(text) {

@@ -85,15 +85,19 @@ def image_canvas(
     id_text: str = "region {id}, row {row}, column {column}",
     heat_url: str | None = None,
     heat_title: str = "",
+    heat_max: float = 1.0,
     heat_step: int | None = None,
     heat_hides_zero: bool = False,
+    ids_from_heat: bool = False,
     bases: Sequence[Mapping[str, str]] = (),
     base: int = 0,
     mode: str = "both",
+    modes: Sequence[str] = MODES,
     alpha: float = 0.3,
     heat_alpha: float = 0.5,
     step: int = 0,
     step_name: str = "t",
+    step_texts: Sequence[str] = (),
     tell_step: bool = True,
     pins: Sequence[Sequence[float]] = (),
     max_pins: int = 1,
@@ -111,11 +115,15 @@ def image_canvas(
         labels_url: from ``pack_labels``; ``colors`` as ``#rrggbb`` and ``color_of_id`` the index of a colour for every id, one
             list for all steps or one a step; the id itself where the list ends. ``id_text`` may name id, row and column.
             Pieces of fewer than 16 CSS pixels get no outline.
-        heat_url: from ``pack_heat``, drawn in viridis with a colour bar called ``heat_title``; only at ``heat_step`` when
-            given; ``heat_hides_zero`` leaves cells of 0 clear. While heat shows, colours rest.
+        heat_url: from ``pack_heat``, drawn in viridis with a colour bar called ``heat_title`` from 0 to ``heat_max``, the
+            value that 1 stands for; only at ``heat_step`` when given; ``heat_hides_zero`` leaves cells of 0 clear. While heat
+            shows, colours rest.
+        ids_from_heat: the picture is a matrix: what is pointed at is a cell of the heat, pins draw its row and its column, and
+            labels, if any, are outlines only.
         bases: other pictures of the same scene to look at instead, each ``{"label": ..., "url": ...}``; ``base`` is the one to
             begin with, 0 the photo.
-        mode, alpha, heat_alpha: the overlay to begin with (one of ``MODES``) and opacities in 0..1; then the viewer's.
+        mode, alpha, heat_alpha: the overlay to begin with (one of ``modes``) and opacities in 0..1; then the viewer's.
+        step_texts: what the player reads at each step instead of "t = 3 of 5".
         step, pins: the step and the pins (x, y, ...) to begin with, taken again whenever ``follow`` changes.
         tell_step: tell Python of a settled step by itself; pins are told always.
         max_pins: 0, 1 or 2; a further pin replaces the oldest. pin_stride: cells that an arrow key moves a pin.
@@ -124,8 +132,8 @@ def image_canvas(
 
     Raises ValueError for an unknown ``mode``.
     """
-    if mode not in MODES:
-        raise ValueError(f"mode={mode!r} must be one of {', '.join(MODES)}")
+    if mode not in modes or set(modes) - set(MODES):
+        raise ValueError(f"mode={mode!r} must be one of modes={', '.join(modes)}, and those of {', '.join(MODES)}")
     texts = {**LABELS, **(labels or {})}
     start = [[float(x), float(y)] for x, y, *_ in pins]
     result = _component(
@@ -142,14 +150,18 @@ def image_canvas(
             "id_text": id_text,
             "heat_url": heat_url or "",
             "heat_title": heat_title,
+            "heat_max": float(heat_max),
             "heat_step": heat_step,
             "heat_hides_zero": heat_hides_zero,
+            "ids_from_heat": ids_from_heat,
             "heat_colors": list(SEQUENTIAL_COLORS),
             "mode": mode,
+            "modes": list(modes),
             "alpha": float(alpha),
             "heat_alpha": float(heat_alpha),
             "step": int(step),
             "step_name": step_name,
+            "step_texts": list(step_texts),
             "tell_step": tell_step,
             "pins": start,
             "max_pins": int(max_pins),

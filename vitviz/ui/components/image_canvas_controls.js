@@ -85,11 +85,23 @@ function markPressed(group, attribute, value) {
 }
 
 /** The colour bar of the heat, with its numbers. */
-function showHeatBar(bar, shown, { heat_title: title, heat_colors: colors }) {
-  const [name, ramp] = bar.children;
+function showHeatBar(bar, shown, { heat_title: title, heat_colors: colors, heat_max: max }) {
+  const [name, ramp, numbers] = bar.children;
   bar.hidden = !shown;
   name.textContent = title;
+  [...numbers.children].forEach((one, place) => (one.textContent = heatText(place / 2, max)));
   ramp.style.background = `linear-gradient(to right, ${colors.join(", ")})`;
+}
+
+/** A heat of 0..1 as the number it stands for. */
+function heatText(heat, max, digits = 2) {
+  return String(Number((heat * max).toPrecision(digits)));
+}
+
+/** Show the buttons of a group whose data attribute is one of `names`; none when there is nothing to choose. */
+function offer(group, attribute, names) {
+  for (const one of group.children) one.hidden = !names.includes(one.dataset[attribute]);
+  group.hidden = names.length < 2;
 }
 
 /** One button a picture, kept in place so that focus survives. */

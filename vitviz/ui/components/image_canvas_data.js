@@ -65,6 +65,7 @@ class Layers {
   }
 
   take(data) {
+    this.idsFromHeat = data.ids_from_heat;
     this.load("labels", data.labels_url, LABELS_MAGIC);
     this.load("heat", data.heat_url, HEAT_MAGIC);
   }
@@ -93,16 +94,20 @@ class Layers {
     return Math.max(this.labels?.steps ?? 1, this.heat?.steps ?? 1);
   }
 
-  /** What ids are read from: the labels, or the cells of the heat where there are none. */
+  /** What ids are read from: the labels, or the cells of the heat where there are none or the heat is a matrix. */
   grid() {
-    return this.labels ?? this.heat;
+    return this.readsLabels() ? this.labels : this.heat;
+  }
+
+  readsLabels() {
+    return this.labels !== null && !this.idsFromHeat;
   }
 
   idAt(x, y, step) {
     const grid = this.grid();
     if (!grid) return -1;
     const { index } = cellAt(grid, x, y);
-    return this.labels ? planeOf(this.labels, step)[index] : index;
+    return this.readsLabels() ? planeOf(this.labels, step)[index] : index;
   }
 
   /** The heat under a place in 0..1. */

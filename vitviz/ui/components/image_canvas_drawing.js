@@ -88,6 +88,7 @@ class Drawing {
       lines.path ??= edgePath(layers.labels, this.size, isBoundary(lines.plane, lines.isSpeck));
       strokeTwice(context, lines.path, width, width, "white", 0.9);
     }
+    if (!layers.readsLabels()) return;
     const rimAt = ([x, y]) => edgePath(layers.labels, this.size, isRimOf(lines.plane, layers.idAt(x, y, step), lines.isSpeck));
     if (hover) strokeTwice(context, rimAt(hover), 2 * width, width);
     for (const pin of pins) strokeTwice(context, rimAt(pin), 2 * width, width, MARK);
@@ -106,6 +107,7 @@ class Drawing {
   drawPins(context) {
     const { pins, data } = this.owner;
     const { width, height, ratio } = this.size;
+    if (data.ids_from_heat) strokeTwice(context, crossPath(pins, this.size), Math.round(ratio), 0, MARK, 0.7);
     pins.forEach(([x, y], index) => {
       paintPin(context, x * width, y * height, data.max_pins > 1 ? String(index + 1) : "", ratio, MARK);
     });
