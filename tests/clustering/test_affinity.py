@@ -108,6 +108,42 @@ def test_the_rule_of_dsc_net_is_its_steps_one_by_one():
     assert np.allclose(ji_affinity(coefficients, 3, settings), thresholded, atol=1e-9)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_diagonal_that_counts_is_thresholded_with_the_rest_and_then_dropped(share, kind):
+    coefficients = planted()[0] / 8 + np.diag(np.random.default_rng(3).random(36) / 20)
+    given = kind(coefficients.copy())
+    found = ji_affinity(given, 3, AffinitySettings(threshold=share, count_diagonal=True, dim=3, power=4.0))
+    kept = threshold_columns(coefficients, share)
+    expected = slow_ji(kept, 3 * 3 + 1, 4.0)
+    # of a sparse C only the pairs that express each other have an affinity
+    linked = (kept != 0) | (kept != 0).T if sparse.issparse(found) else True
+    assert np.allclose(dense(found), np.where(linked, expected, 0), atol=1e-9)
+    assert np.array_equal(dense(given), coefficients)
+
+
+def test_whether_the_diagonal_counts_matters_only_where_there_is_one_and_a_threshold(kind):
+    coefficients = planted()[0]
+    np.fill_diagonal(coefficients, 0)
+    heavy = coefficients + np.diag(np.full(36, 0.5))
+    for matrix, share, is_same in ((coefficients, 0.5, True), (heavy, 1.0, True), (heavy, 0.5, False)):
+        first, second = (
+            dense(ji_affinity(kind(matrix), 3, AffinitySettings(threshold=share, count_diagonal=counts, dim=3)))
+            for counts in (False, True)
+        )
+        assert np.array_equal(first, second) == is_same
+
+
+def test_a_diagonal_that_counts_and_exceeds_the_share_leaves_an_image_alone(kind):
+    coefficients = planted()[0]
+    coefficients[5] = 0
+    coefficients[5, 5] = 1e3
+    alone, joined = (
+        dense(ji_affinity(kind(coefficients), 3, AffinitySettings(threshold=0.5, count_diagonal=counts, dim=3)))
+        for counts in (True, False)
+    )
+    assert np.isfinite(alone).all() and not alone[5].any() and joined[5].any()
+
+
 def test_of_a_sparse_c_the_cosines_are_those_of_the_dense_one_where_images_express_each_other():
     coefficients = planted()[0]
     settings = AffinitySettings(threshold=1.0, dim=3)

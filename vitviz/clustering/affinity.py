@@ -26,11 +26,15 @@ class AffinitySettings:
     """What ``ji`` needs; ``simple`` needs nothing.
 
     threshold: the share rho of each column's sum of magnitudes that is kept; 1 keeps all; None is .04 for a dense C and 1 for a
-        sparse one, which a threshold ruins. dim: d, the dimensions of a cluster's subspace, for the rank d K + 1.
+        sparse one, which a threshold ruins.
+    count_diagonal: whether what an image takes of itself is part of that sum and of that share, as in DSC-Net's code, and is
+        dropped only afterwards: fewer others stay, and none in a column whose diagonal alone exceeds the share.
+    dim: d, the dimensions of a cluster's subspace, for the rank d K + 1.
     power: alpha, of the cosines.
     """
 
     threshold: float | None = None
+    count_diagonal: bool = False
     dim: int = 12
     power: float = 8.0
 
@@ -71,18 +75,15 @@ def simple_affinity(coefficients: Matrix, num_clusters: int = 0, settings: Affin
 def ji_affinity(coefficients: Matrix, num_clusters: int, settings: AffinitySettings | None = None) -> Matrix:
     """DSC-Net's post-processing of C (N, N), rows = images and Z = C Z, to cosines (N, N) in 0..1.
 
-    Drop the diagonal, threshold the columns, symmetrise, add the identity, keep the rank d K + 1, and raise the cosines between
-    the rows of that square root, where positive, to the power alpha.
+    Threshold the columns, drop the diagonal (before that, unless it is to count), symmetrise, add the identity, keep the rank
+    d K + 1, and raise the cosines between the rows of that square root, where positive, to the power alpha.
 
-    Differs: eigenvectors of the symmetric matrix instead of a truncated SVD; an image that shares nothing gets a row of zeros
-    instead of a division by zero; of a sparse C only the cosines of pairs that express each other are computed, so that no
-    N x N array is made.
+    Differs: the diagonal counts only with ``count_diagonal``; eigenvectors of the symmetric matrix instead of a truncated SVD; an
+    image that shares nothing gets a row of zeros instead of a division by zero; of a sparse C only the cosines of pairs that
+    express each other are computed, so that no N x N array is made.
     """
     settings = settings or AffinitySettings()
-    kept = without_diagonal(coefficients)
-    rho = settings.threshold or (1.0 if sparse.issparse(kept) else DENSE_THRESHOLD)
-    if rho < 1:
-        kept = threshold_columns(kept, rho)
+    kept = _strongest(coefficients, settings)
     symmetric = (kept + kept.T) / 2
     rows = _low_rank_rows(symmetric, settings.dim * num_clusters + 1)
     if sparse.issparse(symmetric):
@@ -135,6 +136,15 @@ def in_block_mass(affinity: Matrix, labels: np.ndarray) -> float:
     off = rows != columns
     total = pairs.data[off].sum()
     return float(pairs.data[off & (labels[rows] == labels[columns])].sum() / total) if total > 0 else 0.0
+
+
+def _strongest(coefficients: Matrix, settings: AffinitySettings) -> Matrix:
+    """C (N, N) float64 without its diagonal, and of each column what the threshold keeps."""
+    rho = settings.threshold or (1.0 if sparse.issparse(coefficients) else DENSE_THRESHOLD)
+    if rho < 1 and settings.count_diagonal:
+        return without_diagonal(threshold_columns(coefficients.astype(np.float64), rho))
+    kept = without_diagonal(coefficients)
+    return threshold_columns(kept, rho) if rho < 1 else kept
 
 
 def _threshold_sparse(coefficients: sparse.csr_array, share: float) -> sparse.csr_array:

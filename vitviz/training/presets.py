@@ -71,6 +71,7 @@ _CLOTHING_TOKENS = {
 _SMALL_PHOTOS = {**_CLOTHING_TOKENS, "img_size": 112, "embed_dim": 96, "epochs": 12, "projection": "none"}
 
 _COIL20 = {"dataset": "coil20", "num_clusters": 20}
+_DSC_NET = {**_COIL20, "count_diagonal": True}
 
 PRESETS: dict[str, Preset] = {
     "digits": Preset(
@@ -246,14 +247,14 @@ PRESETS: dict[str, Preset] = {
         paper="subspace",
         title="COIL-20, DSC-Net step by step",
         why="The paper's own way: 1,200 epochs, then 30 steps of everything at once, each scored to show how ACC jumps.",
-        settings={**_COIL20, "score_every": 1},
+        settings={**_DSC_NET, "score_every": 1},
     ),
     "table2": Preset(
         method="subspace",
         paper="subspace",
         title="Table 2: channels and attention",
         why="15 channels, and 1, 2 and 3 without and with the channel gate, on COIL-20, three seeds; step 30, no label.",
-        settings={**_COIL20, "round_every": 15},
+        settings={**_DSC_NET, "round_every": 15},
         variants={
             "15ch": {"channels": 15, "attention": False},
             **{

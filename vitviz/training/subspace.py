@@ -217,7 +217,7 @@ class _Bench:
     def _train_step(self, step: int) -> Record:
         """One update of everything from all images; the losses are those before it."""
         config, began = self.config, time.perf_counter()
-        output = self._autoencoder(self.pixels, self.model.coefficients)
+        output = self._autoencoder(self.pixels, self.model.coefficients, keep=("expressed",))
         loss = subspace_loss(
             self.pixels,
             output,

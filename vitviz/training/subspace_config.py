@@ -12,7 +12,8 @@ MAX_DENSE_IMAGES = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class SubspaceConfig:
-    """Every choice the method leaves open. The defaults are the paper's, but for ``dataset`` and ``num_clusters``.
+    """Every choice the method leaves open. The defaults are the paper's, but for ``dataset``, ``num_clusters`` and
+    ``count_diagonal``: where images are few, its true leaves them without neighbours.
 
     All images take part and no label does. ``held_out_fraction`` draws the images that the scores ``held_out_*`` are counted on,
     as in other methods; nothing is held out of the training, and ``nmi``, ``acc``, ``ari`` count all.
@@ -50,10 +51,11 @@ class SubspaceConfig:
     num_neighbors: int = 10
     neighbor_strength: float = 0.01
     num_iterations: int = 200
-    # from C to labels; no threshold is .04 for a dense C and none for a sparse one
+    # from C to labels; no threshold is .04 for a dense C and none for a sparse one; DSC-Net's code counts the diagonal
     num_clusters: int = 10
     affinity: Literal["ji", "simple"] = "ji"
     threshold: float | None = None
+    count_diagonal: bool = False
     subspace_dim: int = 12
     power: float = 8.0
     num_restarts: int = 20

@@ -19,7 +19,16 @@ from vitviz.runs.records import Coefficients
 from vitviz.training.rounds import RoundInputs, save_and_score
 from vitviz.training.subspace_config import SubspaceConfig
 
-_SETTINGS = ("solver", "affinity", "threshold", "subspace_dim", "power", "num_clusters", "seed")
+_SETTINGS = (
+    "solver",
+    "affinity",
+    "threshold",
+    "count_diagonal",
+    "subspace_dim",
+    "power",
+    "num_clusters",
+    "seed",
+)
 
 
 @dataclass(frozen=True)
@@ -36,11 +45,27 @@ def cluster_coefficients(
     config: SubspaceConfig, latent: Tensor, gate: Tensor | None, coefficients: Tensor | sparse.csr_array
 ) -> Expressed:
     """Affinity and spectral clusters of C (N, N) by the settings; no label is looked at."""
-    matrix = coefficients.detach().cpu().numpy() if isinstance(coefficients, Tensor) else coefficients
-    settings = AffinitySettings(threshold=config.threshold, dim=config.subspace_dim, power=config.power)
+    matrix = _as_kept(coefficients)
+    settings = AffinitySettings(
+        threshold=config.threshold,
+        count_diagonal=config.count_diagonal,
+        dim=config.subspace_dim,
+        power=config.power,
+    )
     affinity = make_affinity(matrix, config.affinity, config.num_clusters, settings)
     clusters = cluster_affinity(affinity, config.num_clusters, seed=config.seed, num_restarts=config.num_restarts)
     return Expressed(latent, gate, matrix, clusters)
+
+
+def _as_kept(coefficients: Tensor | sparse.csr_array) -> Matrix:
+    """C (N, N) float32 with the 16 bits it is kept in: a threshold chooses among entries that are nearly equal, so from what a
+    reader finds other labels would come.
+    """
+    if isinstance(coefficients, Tensor):
+        return coefficients.detach().cpu().numpy().astype(np.float16).astype(np.float32)
+    rounded = coefficients.astype(np.float32)
+    rounded.data = rounded.data.astype(np.float16).astype(np.float32)
+    return rounded
 
 
 def score(expressed: Expressed, classes: np.ndarray) -> dict[str, Any]:
