@@ -1,10 +1,15 @@
 """Runs made by hand: three rounds of thirteen images whose every label, class and distance is written here."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
+from vitviz.clustering.affinity import AffinitySettings
+from vitviz.config import from_plain
+from vitviz.explain.subspace import Snapshot
 from vitviz.runs.folder import Run, create_run
 from vitviz.runs.records import Description, Round, Samples
 
@@ -52,6 +57,84 @@ def make_run() -> Callable[..., Run]:
         return run
 
     return make
+
+
+SUBSPACE = {
+    "limit": 150,
+    "channels": 3,
+    "attention": True,
+    "epochs": 8,
+    "lr": 1e-2,
+    "num_steps": 6,
+    "fixed_step": 4,
+    "score_every": 1,
+    "round_every": 2,
+    "subspace_dim": 4,
+    "num_restarts": 3,
+}
+SUBSPACE_RUNS = {
+    "steps": {},
+    "steps-s1": {"seed": 1},
+    "steps-s2": {"seed": 2, "score_every": 2, "projection": "none"},
+    "narrow": {"seed": 1, "channels": 2},
+    "ridge": {"solver": "ridge", "attention": False, "count_diagonal": True, "threshold": 0.5},
+    "neighbors": {"solver": "neighbors", "attention": False},
+}
+
+
+@pytest.fixture(scope="session")
+def subspace_runs(tmp_path_factory) -> dict[str, Run]:
+    """Subspace runs on 150 digits, trained to their end, by name; they are shared, so only to be read."""
+    from vitviz.training.drive import drive
+    from vitviz.training.setup import start_run
+    from vitviz.training.subspace_config import SubspaceConfig
+
+    runs = {}
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("runs", "cache", "data"):
+            patched.setenv(f"VITVIZ_{name.upper()}", str(tmp_path_factory.mktemp(name)))
+        for name, changes in SUBSPACE_RUNS.items():
+            runs[name] = start_run(name, "subspace", from_plain(SubspaceConfig, {**SUBSPACE, **changes}))
+            drive(runs[name])
+    return runs
+
+
+@pytest.fixture
+def make_snapshot() -> Callable[..., Snapshot]:
+    """``make_snapshot(C, labels=[...])``: a C (N, N), dense or sparse, and what else a test wants of its snapshot."""
+
+    def make(coefficients, labels: Sequence[int] = (), **changes: Any) -> Snapshot:
+        number = coefficients.shape[0]
+        labels = np.array(labels or np.arange(number) % 3, np.int32)
+        given = {
+            "run": "hand",
+            "round": 0,
+            "step": 30,
+            "solver": "neighbors" if sparse.issparse(coefficients) else "adam",
+            "affinity": "ji",
+            "settings": AffinitySettings(dim=2),
+            "num_clusters": 3,
+            "seed": 0,
+            "labels": labels,
+            "classes": labels,
+            "cluster_order": np.lexsort((np.arange(number), labels)).astype(np.int32),
+            "embedding": np.eye(3, dtype=np.float32)[labels % 3],
+            "eigenvalues": np.arange(6) / 6,
+            "gate": None,
+        }
+        return Snapshot(coefficients=coefficients.astype(np.float32), **{**given, **changes})
+
+    return make
+
+
+@pytest.fixture
+def scattered() -> np.ndarray:
+    """A C (40, 40) float32 of either sign with a diagonal, four in five entries 0, a column of zeros, and equal magnitudes."""
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(40, 40)) * (rng.random((40, 40)) < 0.2)
+    matrix[:, 7] = 0
+    matrix[:, 9] = np.where(np.arange(40) % 2, 0.5, -0.5)
+    return matrix.astype(np.float16).astype(np.float32)
 
 
 def make_round(matched: np.ndarray, index: int) -> Round:

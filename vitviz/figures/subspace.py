@@ -1,0 +1,340 @@
+"""Figures of a subspace run: scores over steps, one image's coefficients, the spectrum, the gate. Rows = images, Z = C Z."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vitviz.figures import theme
+
+_MAIN, _NEGATIVE = theme.CLUSTER_COLORS[0], theme.CLUSTER_COLORS[6]
+_ROLES = {
+    "main": {"color": _MAIN, "width": 3},
+    "second": {"color": _NEGATIVE, "width": 2, "dash": "dot"},
+    "seed": {"color": _MAIN, "width": 1},
+}
+_BAND = "rgba(63,144,218,0.16)"
+_MARKS = {
+    "fixed": ("fixed", {"color": theme.CLUSTER_COLORS[6], "width": 1.5}),
+    "eigengap": ("eigengap", {"color": theme.CLUSTER_COLORS[7], "width": 1.5}),
+    "oracle": ("oracle (uses labels)", {"color": theme.UNKNOWN_COLOR, "width": 1.5, "dash": "dash"}),
+}
+_LINE_HEIGHT = 16
+_WIDTHS = 6
+
+
+def step_curves(
+    curves: Sequence,
+    *,
+    title: str,
+    marks: Mapping[str, Mapping],
+    key: str,
+    at: int | None,
+    value_range: tuple[float, float] | None = None,
+    height: int = 300,
+) -> go.Figure:
+    """A value over steps of the fine-tuning: the band of all seeds, a thin line a seed, and the run's own.
+
+    Args:
+        curves: with ``name``, ``run``, ``steps`` (T,), ``values`` (T,) and ``role``, as of ``explain.subspace_scores.StepCurve``.
+        marks: rule to what it picks, ``step`` and perhaps a value under ``key``; ``oracle`` is drawn apart from the others.
+        at: the step that is looked at.
+    """
+    figure = go.Figure()
+    for curve in curves:
+        figure.add_scatter(x=curve.steps, y=curve.values, **_look(curve))
+    for line, (name, mark) in enumerate(marks.items()):
+        _add_mark(figure, name, mark, key, line)
+    if at is not None:
+        figure.add_vline(x=at, line={"color": theme.UNKNOWN_COLOR, "width": 6}, opacity=0.35, layer="below")
+    figure.update_xaxes(title="step of the fine-tuning")
+    figure.update_yaxes(title=title, range=value_range)
+    return theme.layout(figure, height=height)
+
+
+def pretraining(epochs: np.ndarray, losses: np.ndarray, *, height: int = 300) -> go.Figure:
+    """The reconstruction loss (T,) of the autoencoder alone over its epochs (T,)."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=epochs,
+        y=losses,
+        mode="lines" if len(epochs) > 1 else "markers",
+        line=_ROLES["main"],
+        name="reconstruction",
+        hovertemplate="epoch %{x}: %{y:.4g}<extra></extra>",
+    )
+    figure.update_xaxes(title="epoch of the pretraining")
+    figure.update_yaxes(title="½ |x − x̂|² of an image", type="log")
+    return theme.layout(figure, height=height)
+
+
+def coefficient_bars(row, *, names: Sequence[str], height: int = 260) -> go.Figure:
+    """One row of C: a bar for each of the largest coefficients, signed, and beside them what is left as a share of the row.
+
+    Args:
+        row: with ``values`` (M,), ``share`` (M,) and ``rest``, as of ``explain.subspace_images.Row``.
+        names: (M,) of the images the bars belong to.
+    """
+    places = np.arange(len(row.values))
+    figure = go.Figure()
+    figure.add_bar(
+        x=places,
+        y=row.values,
+        marker_color=[_MAIN if value >= 0 else _NEGATIVE for value in row.values],
+        customdata=row.share,
+        text=[theme.literal(name) for name in names],
+        textposition="none",
+        hovertemplate="%{text}<br>C = %{y:.4g}, %{customdata:.1%} of the row<extra></extra>",
+    )
+    figure.add_bar(
+        x=["all others"],
+        y=[row.rest],
+        marker_color=theme.UNKNOWN_COLOR,
+        text=[f"{row.rest:.0%}"],
+        hovertemplate="all others: %{y:.1%} of the row<extra></extra>",
+        xaxis="x2",
+        yaxis="y2",
+    )
+    figure.update_layout(
+        showlegend=False,
+        xaxis={"domain": [0, 0.82]},
+        xaxis2={"domain": [0.9, 1], "anchor": "y2"},
+        yaxis2={"anchor": "x2", "side": "right", "range": [0, 1], "tickformat": ".0%"},
+    )
+    theme.layout(figure, height=height)
+    figure.layout.xaxis.update(tickvals=places, ticktext=[theme.literal(name) for name in names])
+    figure.layout.yaxis.title = "coefficient C<sub>ij</sub>"
+    return figure
+
+
+def ring(ring, *, names: Sequence[str], height: int = 420) -> go.Figure:
+    """A class as a circle, in the order of the data, and chords from one image to those it is made of, wide for a large C_ij.
+
+    Args:
+        ring: with ``members`` (P,), ``place``, ``partners`` (Q,), ``weights`` (Q,) and ``angle_step``, as of
+            ``explain.subspace_images.Ring``.
+        names: (P,) of the members.
+    """
+    turns = 2 * np.pi * np.arange(len(ring.members)) / len(ring.members)
+    x, y = np.sin(turns), np.cos(turns)  # the first on top, and on clockwise
+    weights = np.zeros(len(turns))
+    weights[ring.partners] = ring.weights
+    figure = go.Figure()
+    _add_chords(figure, ring, x, y)
+    texts = [_member_text(ring, place, theme.literal(name), weights[place]) for place, name in enumerate(names)]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"size": 6 + 8 * weights, "color": np.where(weights > 0, _MAIN, theme.UNKNOWN_COLOR)},
+        text=texts,
+        customdata=ring.members,
+        hovertemplate="%{text}<extra></extra>",
+        name="images of the class",
+    )
+    own = [ring.place]
+    figure.add_scatter(
+        x=x[own],
+        y=y[own],
+        mode="markers",
+        marker={"size": 16, "symbol": "star", "color": _NEGATIVE},
+        text=[texts[ring.place]],
+        customdata=ring.members[own],
+        hovertemplate="%{text}<extra></extra>",
+        name="this image",
+    )
+    figure.update_layout(showlegend=False)
+    figure.update_xaxes(visible=False, range=[-1.12, 1.12])
+    figure.update_yaxes(visible=False, range=[-1.12, 1.12], scaleanchor="x")
+    return theme.layout(figure, height=height)
+
+
+def eigenvalues(values: np.ndarray, *, num_clusters: int, height: int = 280) -> go.Figure:
+    """The smallest eigenvalues (E,) of the graph's Laplacian, ascending, with the gap after ``num_clusters`` shaded."""
+    numbers = np.arange(1, len(values) + 1)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=numbers,
+        y=values,
+        mode="lines+markers",
+        line={"color": _MAIN, "width": 1.5},
+        marker={"size": 7, "color": np.where(numbers <= num_clusters, _MAIN, theme.UNKNOWN_COLOR)},
+        hovertemplate="eigenvalue %{x}: %{y:.4g}<extra></extra>",
+    )
+    if 1 <= num_clusters < len(values):
+        low, high = values[num_clusters - 1 : num_clusters + 1]
+        figure.add_vrect(x0=num_clusters, x1=num_clusters + 1, line_width=0, fillcolor=_BAND, layer="below")
+        text = f"gap after {num_clusters}: {high - low:.3g}"
+        figure.add_annotation(
+            x=num_clusters, y=high, text=text, showarrow=False, xanchor="right", yanchor="bottom", xshift=-6
+        )
+    figure.update_xaxes(title="eigenvalue of the Laplacian, by size", dtick=1 if len(values) <= 16 else None)
+    figure.update_yaxes(title="value", rangemode="tozero")
+    return theme.layout(figure, height=height)
+
+
+def spectral_map(
+    points: np.ndarray, labels: np.ndarray, *, names: Sequence[str], selected: int | None = None, height: int = 420
+) -> go.Figure:
+    """The spectral embedding: points (N, 2) in the colours of their labels (N,), matched ids or classes, -1 unknown.
+
+    ``names`` (K,) are those of the ids.
+    """
+    colors = np.array([*theme.cluster_colors(len(names)), theme.UNKNOWN_COLOR])  # -1 is the last
+    texts = np.array([*map(theme.literal, names), "unknown"])
+    figure = go.Figure()
+    figure.add_scattergl(
+        x=points[:, 0],
+        y=points[:, 1],
+        mode="markers",
+        marker={"size": 6, "color": colors[labels], "opacity": 0.7},
+        text=texts[labels],
+        customdata=np.arange(len(points)),
+        hovertemplate="%{text}<br>image %{customdata}<extra></extra>",
+        name="images",
+    )
+    if selected is not None:
+        figure.add_scatter(
+            x=points[[selected], 0],
+            y=points[[selected], 1],
+            mode="markers",
+            marker={"size": 16, "symbol": "star", "color": theme.ACCENT_LIGHT, "line": {"color": "white", "width": 1}},
+            customdata=[selected],
+            hovertemplate="this image<extra></extra>",
+            name="this image",
+        )
+    figure.update_layout(showlegend=False)
+    figure.update_xaxes(title="first axis")
+    figure.update_yaxes(title="second axis", scaleanchor="x")
+    return theme.layout(figure, height=height)
+
+
+def gate_bars(gates, *, height: int = 260) -> go.Figure:
+    """How far each channel is let through: ``gates`` with ``mean`` and ``spread`` (channels,), one standard deviation."""
+    figure = go.Figure()
+    figure.add_bar(
+        x=[str(channel) for channel in range(1, len(gates.mean) + 1)],
+        y=gates.mean,
+        error_y={"array": gates.spread, "color": theme.UNKNOWN_COLOR},
+        marker_color=_MAIN,
+        customdata=gates.spread,
+        hovertemplate="channel %{x}: %{y:.3f} ± %{customdata:.2g}<extra></extra>",
+    )
+    figure.update_xaxes(title="channel", type="category")
+    figure.update_yaxes(title="gate, mean ± spread", range=[0, 1.02])
+    return theme.layout(figure, height=height)
+
+
+def gate_heat(by_class: np.ndarray, *, class_names: Sequence[str], height: int = 320) -> go.Figure:
+    """The mean gate of each class (rows) and channel (columns), ``by_class`` (num_classes, channels) in 0..1, nan for none.
+
+    The scale is all of 0..1: a gate that hardly looks at the images must not look as if it did.
+    """
+    figure = go.Figure(
+        go.Heatmap(
+            z=by_class,
+            x=[str(channel) for channel in range(1, by_class.shape[1] + 1)],
+            y=[theme.literal(name) for name in class_names[: len(by_class)]],
+            zmin=0,
+            zmax=1,
+            texttemplate="%{z:.3f}" if by_class.size <= 400 else None,
+            colorscale=theme.SEQUENTIAL,
+            colorbar={"title": {"text": "gate"}, "thickness": 12},
+            hovertemplate="%{y}, channel %{x}: %{z:.3f}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="channel", type="category", showgrid=False)
+    figure.update_yaxes(title="class", type="category", autorange="reversed", showgrid=False)
+    return theme.layout(figure, height=height)
+
+
+def seconds_bars(seconds: Mapping[str, float], height: int = 160) -> go.Figure:
+    """What each stage took: stage to seconds, one stacked bar."""
+    figure = go.Figure()
+    for index, (stage, value) in enumerate(seconds.items()):
+        name = theme.literal(stage)
+        figure.add_bar(
+            y=[""],
+            x=[value],
+            name=f"{name} {value:.2f} s",
+            orientation="h",
+            marker_color=theme.CLUSTER_COLORS[index % len(theme.CLUSTER_COLORS)],
+            hovertemplate=f"{name}: %{{x:.3f}} s<extra></extra>",
+        )
+    figure.update_layout(barmode="stack")
+    figure.update_xaxes(title="seconds", rangemode="tozero")
+    figure.update_yaxes(visible=False)
+    return theme.layout(figure, height=height)
+
+
+def _look(curve) -> dict:
+    name = theme.literal(curve.name)
+    if curve.role in ("band_low", "band_high"):
+        is_high = curve.role == "band_high"
+        return {
+            "name": "lowest to highest seed",
+            "mode": "lines",
+            "line": {"width": 0, "color": _MAIN},
+            "fill": "tonexty" if is_high else None,
+            "fillcolor": _BAND if is_high else None,
+            "showlegend": is_high,
+            "hoverinfo": "skip",
+        }
+    is_main = curve.role in ("main", "second")
+    return {
+        "name": name,
+        "mode": "lines+markers" if is_main or len(curve.steps) == 1 else "lines",
+        "line": _ROLES[curve.role],
+        "opacity": 1 if is_main else 0.45,
+        "hovertemplate": f"step %{{x}}: %{{y:.4g}}<extra>{name}<br>run {theme.literal(curve.run)}</extra>",
+    }
+
+
+def _add_mark(figure: go.Figure, name: str, mark: Mapping, key: str, line: int) -> None:
+    """A vertical line with its name, each name on a ``line`` of its own, and a ring round the value that the rule picks."""
+    title, look = _MARKS.get(name, (theme.literal(name), _MARKS["oracle"][1]))
+    figure.add_vline(x=mark["step"], line=look)
+    figure.add_annotation(
+        x=mark["step"],
+        y=0,
+        yref="paper",
+        text=title,
+        showarrow=False,
+        xanchor="left",
+        yanchor="bottom",
+        yshift=_LINE_HEIGHT * line,
+    )
+    if mark.get(key) is not None:
+        figure.add_scatter(
+            x=[mark["step"]],
+            y=[mark[key]],
+            mode="markers",
+            marker={"size": 11, "symbol": "circle-open", "color": look["color"], "line": {"width": 2}},
+            name=title,
+            showlegend=False,
+            hovertemplate=f"{title}: step %{{x}}, %{{y:.4g}}<extra></extra>",
+        )
+
+
+def _add_chords(figure: go.Figure, ring, x: np.ndarray, y: np.ndarray) -> None:
+    """One trace for each of a few widths: a chord for each would be slow to draw with a dense C."""
+    levels = np.ceil(np.asarray(ring.weights) * _WIDTHS).astype(int)
+    for level in np.unique(levels):
+        ends = ring.partners[levels == level]
+        gap = np.full(len(ends), np.nan)
+        figure.add_scatter(
+            x=np.stack([np.full(len(ends), x[ring.place]), x[ends], gap], axis=1).ravel(),
+            y=np.stack([np.full(len(ends), y[ring.place]), y[ends], gap], axis=1).ravel(),
+            mode="lines",
+            line={"color": _MAIN, "width": float(level)},
+            opacity=0.15 + 0.75 * float(level) / _WIDTHS,
+            hoverinfo="skip",
+        )
+
+
+def _member_text(ring, place: int, name: str, weight: float) -> str:
+    turned = ""
+    if ring.angle_step is not None:
+        steps = (place - ring.place + len(ring.members) // 2) % len(ring.members) - len(ring.members) // 2
+        turned = f"<br>turned by {steps * ring.angle_step:+.0f}°"
+    return f"{name}{turned}" + (f"<br>{weight:.0%} of the largest" if weight > 0 else "")
