@@ -13,6 +13,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     "Explore": [
         ("supertokens", "Super tokens", "bubble_chart"),
         ("deep_clustering", "Deep clustering", "scatter_plot"),
+        ("subspace", "Subspace clustering", "grid_on"),
         ("compare", "Compare", "compare_arrows"),
     ],
     "Run": [("runs", "Runs", "folder_open")],
@@ -23,7 +24,7 @@ METHOD_PAGES = {
     "deep_clustering": "deep_clustering",
     "idec": "deep_clustering",
     "supertokens": "supertokens",
-    "subspace": "runs",
+    "subspace": "subspace",
 }
 """The page that shows the runs of a method."""
 
@@ -31,7 +32,7 @@ METHOD_PAGES = {
 def address_of(run: Run) -> str:
     """Where a run is looked at: the page of its method, or the comparison when it has finished and kept its scores alone."""
     known = METHOD_PAGES.get(run.description().method, "")
-    if known == "supertokens" and run.is_scores_only() and run.status().state == "finished":
+    if known in ("supertokens", "subspace") and run.is_scores_only() and run.status().state == "finished":
         return f"compare?table=own&runs={run.name}"
     return f"{known}?run={run.name}"
 

@@ -1,0 +1,170 @@
+"""The page of subspace clustering in a real Chromium: click a pair, threshold, zoom, walk along the ring, a telephone."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
+DRAWN = "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')"
+READY = ".image-canvas[data-ready]"
+PLOTTED = "[data-testid=stPlotlyChart] .main-svg"
+WIDTHS = """() => {
+  const main = document.querySelector("[data-testid=stMain]");
+  return [[document.scrollingElement.scrollWidth, window.innerWidth], [main.scrollWidth, main.clientWidth]];
+}"""
+VIEWS = ("Affinity", "One image", "Steps", "Spectrum", "Channels", "What if")
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def server(serve, tmp_path_factory):
+    """A server of the app with the shipped runs and an empty folder of its own."""
+    folder = tmp_path_factory.mktemp("home")
+    return serve(APP, VITVIZ_RUNS=str(folder / "runs"), VITVIZ_CACHE=str(folder / "cache"))
+
+
+@pytest.fixture
+def visit(chromium, server) -> Iterator[Callable]:
+    """``visit("step=30", size=(390, 844), dark=True)``: the page of the shipped digits as that link shows it, drawn to its end.
+
+    At the end of a test no page may have asked another host or complained on its console.
+    """
+    contexts, asked, complaints = [], set(), []
+
+    def open_page(query: str = "", *, size: tuple[int, int] = (1440, 900), dark: bool = False):
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.add(urlparse(request.url).hostname))
+        page.on("websocket", lambda socket: asked.add(urlparse(socket.url).hostname))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.extend(_complaint(message)))
+        page.goto(f"{server.address}/subspace?run=digits-subspace&{query}")
+        page.wait_for_selector("[data-testid=stMain] h1")
+        _settle(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert asked - {None, ""} == {"127.0.0.1"}
+    assert complaints == []
+
+
+def _complaint(message) -> list[str]:
+    """An error on the console. Streamlit looks for its server beside every address before it looks at the root."""
+    is_probe = "/_stcore/" in message.location.get("url", "") and "404" in message.text
+    return [f"{message.text} {message.location}"] if message.type == "error" and not is_probe else []
+
+
+def _settle(page) -> None:
+    page.wait_for_selector(RESTED)
+    page.wait_for_function(DRAWN)
+    page.wait_for_selector(RESTED)
+
+
+def _query(page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlparse(page.url).query).items()}
+
+
+def _click(page, x: float, y: float) -> None:
+    page.wait_for_selector(READY)
+    surface = page.locator(".image-canvas .surface").first
+    box = surface.bounding_box()
+    surface.click(position={"x": x * box["width"], "y": y * box["height"]})
+
+
+def test_a_click_on_the_matrix_opens_the_two_images_and_the_address_keeps_them(visit):
+    page = visit()
+    _click(page, 0.3, 0.6)
+    title = page.get_by_text(re.compile(r"^Image \d+ and image \d+$"))
+    title.wait_for()
+    page.wait_for_function("location.search.includes('pair=')")
+    first, second = title.inner_text(), _query(page)["pair"]
+    page.reload()
+    _settle(page)
+    title.wait_for()
+    assert (title.inner_text(), _query(page)["pair"]) == (first, second)
+    page.locator(".image-canvas .surface").first.focus()
+    page.keyboard.press("Escape")
+    page.get_by_text("Click a cell to see").wait_for()
+    page.wait_for_function("!location.search.includes('pair=')")
+
+
+def test_a_threshold_changes_the_picture_and_what_the_colour_bar_is_called(visit):
+    page = visit()
+    page.wait_for_selector(READY)
+    first = page.evaluate("document.querySelector('.image-canvas').canvas.data.heat_url")
+    page.get_by_role("radio", name="thresholded").click()
+    page.get_by_text("of the entries that hold 0.04 of their column").wait_for()
+    _settle(page)
+    page.wait_for_selector(READY)
+    heat = page.evaluate("document.querySelector('.image-canvas').canvas.data.heat_url")
+    assert heat != first
+    assert page.locator(".heat-bar .heat-title").inner_text() == "|C| + |Cᵀ|, kept"
+    page.get_by_role("slider", name=re.compile("rho")).press("ArrowRight")
+    page.get_by_text("of the entries that hold 0.06 of their column").wait_for()
+    page.wait_for_function(f"document.querySelector('.image-canvas').canvas.data.heat_url !== '{heat}'")
+    assert _query(page)["rho"] == "0.06"
+
+
+def test_zooming_keeps_the_pair_that_is_pinned(visit):
+    page = visit("pair=10_11")
+    page.get_by_role("radio", name="8x").click()
+    page.get_by_text(re.compile(r"images [\d,]+ to [\d,]+ of the order")).wait_for()
+    _settle(page)
+    assert _query(page)["pair"] == "10_11" and _query(page)["zoom"] == "8x"
+
+
+def test_scrubbing_the_steps_changes_the_matrix_and_is_kept_between_views(visit):
+    page = visit()
+    page.get_by_role("slider", name="Step of the fine-tuning").press("End")
+    page.wait_for_function("location.search.includes('step=')")
+    step = _query(page)["step"]
+    page.get_by_text(re.compile(f"Run digits-subspace, step {step}, solver adam")).wait_for()
+    page.get_by_role("radio", name="Spectrum").click()
+    page.wait_for_selector(PLOTTED)
+    _settle(page)
+    assert _query(page)["step"] == step
+
+
+def test_another_image_is_chosen_by_its_picture(visit):
+    page = visit("view=One image&image=0")
+    page.get_by_text("Choose by picture").click()
+    cells = page.locator(".image-grid").first.locator(".cell")
+    cells.nth(3).wait_for()
+    cells.nth(3).click()
+    page.wait_for_function("new URLSearchParams(location.search).get('image') > 0")
+    _settle(page)
+    chosen = int(_query(page)["image"])
+    page.get_by_text(re.compile(r"^Image \d+, class 3, cluster")).wait_for()
+    assert page.get_by_role("spinbutton").input_value() == str(chosen)
+
+
+def test_clustering_again_with_another_solver_says_how_long_it_took(visit):
+    page = visit("view=What if")
+    page.get_by_role("radio", name="ridge").click()
+    page.wait_for_function("location.search.includes('solver=ridge')")
+    page.get_by_text(re.compile(r"^Clustered in \d+\.\d s on this machine$")).wait_for()
+    assert page.get_by_text("against the run").count() == 3
+
+
+@pytest.mark.parametrize(("size", "dark"), [((390, 844), True), ((1440, 900), False)], ids=["telephone", "desktop"])
+def test_every_view_fits_its_screen(visit, size, dark):
+    page = visit(size=size, dark=dark)
+    for view in VIEWS:
+        page.get_by_role("radio", name=view, exact=True).click()
+        page.wait_for_function(f"location.search.includes('view={view.split()[0]}') || '{view}' === 'Affinity'")
+        _settle(page)
+        for content, screen in page.evaluate(WIDTHS):
+            assert content <= screen + 1, view
+        assert page.locator("img:not([alt])").count() == 0, view

@@ -1,0 +1,150 @@
+"""One image of a subspace run: what it is made of, where that lies on the ring of its class, and what its channels see."""
+
+import numpy as np
+import streamlit as st
+
+from vitviz.explain.sheets import contact_sheet
+from vitviz.explain.subspace import Snapshot
+from vitviz.explain.subspace_images import channel_maps, channel_sheet, gates_of, rebuild, ring_of, row_of
+from vitviz.figures import subspace as figures
+from vitviz.figures.theme import cluster_colors
+from vitviz.runs.folder import Run
+from vitviz.ui import run_views
+from vitviz.ui import subspace_words as words
+from vitviz.ui.components.image_grid import image_grid
+from vitviz.ui.routes import run_addresses
+from vitviz.ui.subspace_sources import cached, latent_of, model_of, pick_step, pictures_of, snapshot_of
+
+MOST = 12
+
+
+def show_image(run: Run) -> None:
+    """An image between those that it is made of."""
+    left, right = st.columns((1, 1), gap="medium")
+    with left:
+        shot = snapshot_of(run, pick_step(run))
+        sample = _pick_sample(run, shot)
+        row = row_of(shot, sample, most=MOST)
+        _show_rebuilt(run, shot, sample)
+        st.markdown("**Made of**")
+        _show_parts(run, shot, row)
+    with right:
+        names = [words.image_name(run, one) for one in row.others]
+        run_views.chart(figures.coefficient_bars(row, names=names), key="subspace_row")
+        st.caption(words.row_sentence(row))
+        ring = ring_of(shot, run, sample)
+        if ring is not None:
+            run_views.chart(
+                figures.ring(ring, names=[words.image_name(run, one) for one in ring.members]), key="subspace_ring"
+            )
+            st.caption(words.ring_sentence(ring))
+
+
+def show_channels(run: Run) -> None:
+    """What the encoder's channels see in one image, and how far the gate lets each through."""
+    left, right = st.columns((1, 1), gap="medium")
+    with left:
+        shot = snapshot_of(run, pick_step(run))
+        sample = _pick_sample(run, shot)
+        pictures = pictures_of(run, [sample])
+        if pictures is None:
+            st.caption(words.no_images(run))
+        else:
+            _show_maps(run, shot, sample, pictures[0])
+    with right:
+        gates = gates_of(shot)
+        if gates is None:
+            st.info(words.NO_GATE.format(preset=run.description().preset or "digits-subspace"), icon=":material/tune:")
+            return
+        run_views.chart(figures.gate_bars(gates), key="subspace_gates")
+        st.caption(words.gate_sentence(gates))
+        if gates.by_class is not None:
+            run_views.chart(
+                figures.gate_heat(gates.by_class, class_names=run.description().class_names),
+                key="subspace_gate_classes",
+            )
+            st.caption(words.GATE_CLASSES)
+
+
+def _pick_sample(run: Run, shot: Snapshot) -> int:
+    """A row of the run, bound to ``?image=``: by number, or by clicking a picture of its class."""
+    last = len(shot.labels) - 1
+    picked = st.session_state.pop("subspace_picked", None)
+    if picked is not None:
+        st.session_state["image"] = picked
+    sample = st.number_input("Image (row of the run)", 0, last, value=0, step=1, key="image", bind="query-params")
+    st.caption(words.sentence(f"{words.image_title(run, shot, sample)}, {words.step_text(shot)}"))
+    with st.expander("Choose by picture", icon=":material/grid_view:"):
+        alike = (
+            np.flatnonzero(shot.classes == shot.classes[sample]) if shot.classes[sample] >= 0 else np.arange(last + 1)
+        )
+        firsts = [int(np.flatnonzero(shot.classes == one)[0]) for one in np.unique(shot.classes[shot.classes >= 0])]
+        clicked = [_strip(run, shot, firsts, key="classes"), _strip(run, shot, alike[:120], key="alike")]
+    for one in clicked:
+        if one is not None and one != sample:
+            st.session_state["subspace_picked"] = one
+            st.rerun(scope="fragment")
+    return int(sample)
+
+
+def _strip(run: Run, shot: Snapshot, rows, *, key: str) -> int | None:
+    """Thumbnails of rows framed in their cluster's colour; the one just clicked."""
+    colors = cluster_colors(run_views.classes_of_clusters(run).shape[1])
+    items = [
+        {
+            "id": int(row),
+            "label": words.class_name(run, row),
+            "color": colors[shot.labels[row]],
+            "note": words.image_title(run, shot, row),
+        }
+        for row in rows
+    ]
+    return image_grid(key=f"subspace_{key}_{run.name}", tile_url=run_addresses(run).tile, items=items, thumb=48)
+
+
+def _show_parts(run: Run, shot: Snapshot, row) -> None:
+    """The images that one is made of, the largest coefficient first, each with its coefficient under it."""
+    colors = cluster_colors(run_views.classes_of_clusters(run).shape[1])
+    items = [
+        {
+            "id": int(one),
+            "label": words.number(value),
+            "color": colors[shot.labels[one]],
+            "note": f"{words.number(value)} of {words.image_title(run, shot, one)}",
+        }
+        for one, value in zip(row.others, row.values, strict=True)
+    ]
+    tile_url = run_addresses(run).tile
+    image_grid(key=f"subspace_parts_{run.name}", tile_url=tile_url, items=items, thumb=72, captions=True)
+
+
+def _show_rebuilt(run: Run, shot: Snapshot, sample: int) -> None:
+    pictures = pictures_of(run, [sample])
+    if pictures is None:
+        st.caption(words.no_images(run))
+        return
+
+    def make():
+        return rebuild(model_of(run, shot.round), shot, latent_of(run, shot.round), pictures[0], sample)
+
+    rebuilt = cached("rebuilt", run, shot.round, make, sample)
+    triple = [_colored(one) for one in (rebuilt.original, rebuilt.from_latent, rebuilt.from_others)]
+    st.image(
+        contact_sheet(np.stack(triple), columns=3, cell=160),
+        alt=f"{words.image_name(run, sample)}: itself, decoded from Z, decoded from the others",
+    )
+    st.caption(words.rebuilt_sentence(rebuilt))
+
+
+def _show_maps(run: Run, shot: Snapshot, sample: int, pixels: np.ndarray) -> None:
+    channels = cached("channels", run, shot.round, lambda: channel_maps(model_of(run, shot.round), pixels), sample)
+    st.image(contact_sheet(_colored(pixels)[None], columns=1, cell=128), alt=words.image_name(run, sample))
+    st.image(channel_sheet(channels), alt=f"{len(channels.maps)} channel maps")
+    st.caption(words.CHANNELS.format(count=len(channels.maps), ceiling=channels.ceiling))
+    if channels.gate is not None:
+        st.image(channel_sheet(channels, gated=True), alt="the same after the gate")
+        st.caption(f"{words.GATED} Factors: {', '.join(f'{factor:.2f}' for factor in channels.gate)}.")
+
+
+def _colored(pixels: np.ndarray) -> np.ndarray:
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
