@@ -6,7 +6,7 @@ import streamlit as st
 from vitviz.explain.sheets import contact_sheet
 from vitviz.explain.subspace import Snapshot
 from vitviz.explain.subspace_images import channel_maps, channel_sheet, gates_of, rebuild, ring_of, row_of
-from vitviz.figures import subspace as figures
+from vitviz.figures import subspace_images as figures
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.ui import run_views
