@@ -1,9 +1,9 @@
-"""The run folder: the only code that knows its file names.
+"""The run folder: with the files beside this one, the only code that knows its file names.
 
 ``run.json`` decisions, ``status.json`` state, ``metrics.jsonl`` one record a line, ``samples.npz`` which images,
-``rounds/000/`` arrays of a round with a manifest of sha256 sums, ``projection.npz`` the maps, ``coefficients.npz`` the
-self-expression of subspace clustering, ``weights.safetensors`` parameters, ``resume.safetensors`` all that is needed to go
-on. A round is a folder rather than one ``.npz`` so that its arrays can be memory-mapped.
+``rounds/000/`` arrays of a round with a manifest of sha256 sums (``round_folders``), ``projection.npz`` the maps,
+``coefficients.npz`` the self-expression of subspace clustering, ``weights.safetensors`` parameters, ``resume.safetensors``
+all that is needed to go on (``tensors``).
 """
 
 import contextlib
@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from vitviz.errors import Problem
-from vitviz.runs import atomic, coefficients, manifest, status
+from vitviz.runs import atomic, coefficients, round_folders, status, tensors
 from vitviz.runs.records import Coefficients, Description, Progress, Projection, Round, Samples, Status
 from vitviz.runs.schema import SCHEMA, migrate
+from vitviz.runs.tensors import Tensors
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -121,10 +122,7 @@ class Run:
 
     def num_rounds(self) -> int:
         """How many rounds are complete, counted from 0 without a gap."""
-        count = 0
-        while (self._round_path(count) / manifest.NAME).exists():
-            count += 1
-        return count
+        return round_folders.count(self._rounds)
 
     @cached_property
     def _samples(self) -> Samples:
@@ -137,18 +135,10 @@ class Run:
 
     def round(self, index: int) -> Round:
         """Arrays of a round, memory-mapped. Raises Problem when there is no such round."""
-        folder = self._round_path(index)
-        if not (folder / manifest.NAME).exists():
+        if not round_folders.is_complete(self._rounds, index):
             raise Problem(f"run '{self.name}' has no round {index}", f"its rounds are 0 to {self.num_rounds() - 1}")
-        names = [part.name for part in dataclasses.fields(Round)]
-        with self._reading(f"rounds/{folder.name}"):
-            return Round(
-                **{
-                    name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-                    for name in names
-                    if (folder / f"{name}.npy").exists()
-                }
-            )
+        with self._reading(f"rounds/{round_folders.folder_of(self._rounds, index).name}"):
+            return round_folders.read(self._rounds, index)
 
     def projection(self) -> Projection | None:
         """The maps over rounds, or None before they are made."""
@@ -179,11 +169,11 @@ class Run:
                 f"run '{self.name}' kept no weights" + ("" if round_index is None else f" for round {round_index}")
             )
         with self._reading(name):
-            return _load_tensors(self.path / name)[0]
+            return tensors.load(self.path / name)[0]
 
     def has_weights(self, round_index: int | None = None) -> bool:
         """Whether the parameters after that round (of the last state when None) were kept."""
-        folder = self.path if round_index is None else self._round_path(round_index)
+        folder = self.path if round_index is None else round_folders.folder_of(self._rounds, round_index)
         return (folder / "weights.safetensors").exists()
 
     def has_resume_point(self) -> bool:
@@ -196,12 +186,8 @@ class Run:
 
     def damaged_files(self) -> list[str]:
         """Files of rounds whose bytes are not those that were written (by sha256), e.g. ``rounds/002/labels.npy``."""
-        return [
-            f"rounds/{folder.name}/{name}"
-            for index in range(self.num_rounds())
-            for folder in [self._round_path(index)]
-            for name in manifest.differing_files(folder)
-        ]
+        rounds = range(self.num_rounds())
+        return [name for index in rounds for name in round_folders.damaged_files(self._rounds, index)]
 
     # Writing
 
@@ -220,20 +206,9 @@ class Run:
         """Add one record (``kind`` is ``epoch`` or ``round``); readers see it whole or not at all."""
         self._write_metrics([*self.metrics(), dict(record)])
 
-    def save_round(self, index: int, arrays: Round, weights: Mapping[str, np.ndarray] | None = None) -> None:
-        """Write a round into a temporary folder with its manifest, then rename it into place. Weights are kept as float16."""
-        temporary = self.path / "rounds" / f"{atomic.TEMPORARY_PREFIX}{index:03d}-{os.getpid()}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        for part in dataclasses.fields(Round):
-            array = getattr(arrays, part.name)
-            if array is not None:
-                np.save(temporary / f"{part.name}.npy", array, allow_pickle=False)
-        if weights is not None:
-            _save_tensors(temporary / "weights.safetensors", _halved(weights), {})
-        manifest.write(temporary)
-        os.rename(temporary, self._round_path(index))
-        atomic.sync_folder(self.path / "rounds")
+    def save_round(self, index: int, arrays: Round, weights: Tensors | None = None) -> None:
+        """Write a round, all of it or nothing. Weights are kept as float16."""
+        round_folders.write(self._rounds, index, arrays, weights)
 
     def save_projection(self, projection: Projection) -> None:
         """Write the maps and what made them."""
@@ -246,22 +221,22 @@ class Run:
         arrays = coefficients.pack(kept)
         atomic.write_file(self.path / "coefficients.npz", lambda file: np.savez(file, **arrays))
 
-    def save_weights(self, weights: Mapping[str, np.ndarray], *, half: bool = False) -> None:
+    def save_weights(self, weights: Tensors, *, half: bool = False) -> None:
         """Write the parameters of the last state, as float16 if ``half``."""
-        _save_tensors(self.path / "weights.safetensors", _halved(weights) if half else weights, {})
+        tensors.save(self.path / "weights.safetensors", tensors.halved(weights) if half else weights)
 
-    def save_resume_point(self, tensors: Mapping[str, np.ndarray], position: Mapping[str, int]) -> None:
+    def save_resume_point(self, state: Tensors, position: Mapping[str, int]) -> None:
         """Write all that is needed to go on, with the place in the run it belongs to and the number of records so far."""
         notes = {**position, "num_records": len(self.metrics())}
-        _save_tensors(self.path / "resume.safetensors", tensors, {"position": json.dumps(notes)})
+        tensors.save(self.path / "resume.safetensors", state, {"position": json.dumps(notes)})
 
     def resume_point(self) -> tuple[dict[str, np.ndarray], dict[str, int]] | None:
         """Tensors and position of the last resume point, or None when there is none."""
         if not self.has_resume_point():
             return None
         with self._reading("resume.safetensors"):
-            tensors, notes = _load_tensors(self.path / "resume.safetensors")
-            return tensors, json.loads(notes["position"])
+            state, notes = tensors.load(self.path / "resume.safetensors")
+            return state, json.loads(notes["position"])
 
     def rewind(self, *, num_records: int, num_rounds: int) -> None:
         """Drop what was written after the resume point: it is about to be computed again."""
@@ -270,10 +245,7 @@ class Run:
         if self.num_rounds() != num_rounds and maps.exists():
             maps.unlink()
         while (last := self.num_rounds()) > num_rounds:
-            # out of the way in one step first: a kill halfway through must not leave half a round in its place
-            dropped = self.path / "rounds" / f"{atomic.TEMPORARY_PREFIX}dropped-{last - 1:03d}"
-            os.rename(self._round_path(last - 1), dropped)
-            shutil.rmtree(dropped)
+            round_folders.drop(self._rounds, last - 1)
 
     @contextlib.contextmanager
     def _reading(self, name: str):
@@ -288,15 +260,16 @@ class Run:
         with self._reading(name), open(self.path / name, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             yield arrays
 
-    def _round_path(self, index: int) -> Path:
-        return self.path / "rounds" / f"{index:03d}"
+    @property
+    def _rounds(self) -> Path:
+        return self.path / "rounds"
 
     def _write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
         text = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
         atomic.write_file(self.path / "metrics.jsonl", lambda file: file.write(text.encode()))
 
     def _sweep(self) -> None:
-        for folder in (self.path, self.path / "rounds"):
+        for folder in (self.path, self._rounds):
             for leftover in folder.glob(f"{atomic.TEMPORARY_PREFIX}*"):
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
@@ -321,22 +294,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Problem(f"run '{path.parent.name}' cannot be read", f"{path.name} holds no settings")
     return value
-
-
-def _save_tensors(path: Path, tensors: Mapping[str, np.ndarray], notes: dict[str, str]) -> None:
-    from safetensors.numpy import save
-
-    # not ascontiguousarray: it gives an array without dimensions one
-    content = save({name: np.asarray(value, order="C") for name, value in tensors.items()}, metadata=notes or None)
-    atomic.write_file(path, lambda file: file.write(content))
-
-
-def _halved(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: value.astype(np.float16) if value.dtype == np.float32 else value for name, value in tensors.items()}
-
-
-def _load_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
