@@ -5,6 +5,7 @@ import streamlit as st
 from vitviz.explain.comparison import compare
 from vitviz.explain.comparison_setups import list_comparisons
 from vitviz.runs.folder import list_runs
+from vitviz.ui import compare_costs as costs
 from vitviz.ui import compare_views as views
 from vitviz.ui import compare_words as words
 from vitviz.ui.problems import shown_problems
@@ -19,23 +20,24 @@ def main() -> None:
     with shown_problems():
         setup = views.pick_setup(comparison, runs)
         rows = compare(comparison, views.pick_runs(comparison, setup))
-        st.markdown(words.verdict(rows, setup))
+        scoring = setup.scoring if setup is not None else comparison.scoring
+        st.markdown(words.verdict(comparison, rows, setup))
         if setup is not None:
             st.caption(words.setup_sentence(setup))
-        views.scores(comparison, rows)
+        views.scores(comparison, scoring, rows)
         if note := words.error_sentence(comparison, rows):
             st.caption(note)
         if rows:
-            views.score_table(comparison, rows)
-            views.row_notes(rows)
+            views.score_table(comparison, scoring, rows)
+            views.row_notes(scoring, rows)
         views.no_run_yet(comparison, rows)
         if setup is not None:
             views.curves(rows, setup)
     views.doubts(comparison)
     with shown_problems():
-        views.throughput(comparison)
+        costs.throughput(comparison)
     with shown_problems():
-        views.sizes(comparison)
+        costs.sizes(comparison)
 
 
 main()

@@ -1,17 +1,24 @@
 """Runs written by hand: which row and setup they belong to, what is averaged, and the order they give."""
 
+import shutil
 from collections.abc import Callable, Sequence
+from itertools import permutations
 
 import numpy as np
 import pytest
 
-from vitviz.explain.comparison import compare, find_steps, learning_curves, rank, rank_claims
+from vitviz.explain.comparison import compare, find_contrasts, find_steps, learning_curves, rank, rank_claims
 from vitviz.explain.comparison_setups import OWN, find_setups, list_comparisons
 from vitviz.explain.paper_claims import COMPARISONS
+from vitviz.explain.scoring import SCORINGS
+from vitviz.runs.export import export_scores
 from vitviz.runs.folder import Run, create_run, list_runs
 from vitviz.runs.records import Description, Samples
 
 TABLE6 = COMPARISONS["table6"]
+TABLE2 = COMPARISONS["table2"]
+TOP1, LOSS, HELD_OUT_LOSS = SCORINGS["supertokens"].curves
+ACC, NMI, STEP_LOSS = SCORINGS["subspace"].curves
 CLASSES = np.array([0, 1, 2, 3] * 5, np.int32)
 HELD_OUT = np.arange(20) >= 12
 
@@ -67,6 +74,58 @@ def classify() -> Callable[..., Run]:
     return make
 
 
+@pytest.fixture
+def express() -> Callable[..., Run]:
+    """``express("1ch", seed=1, acc=0.9)``: a run of subspace clustering of three steps, scored at the second and the third.
+
+    ``acc`` is that of the step its rule chose, the third; the second's is .05 more, which only labels tell. None: not finished.
+    """
+
+    def make(
+        variant: str = "1ch",
+        *,
+        seed: int = 0,
+        acc: float | None = 0.9,
+        name: str = "",
+        preset: str = "table2",
+        **settings,
+    ) -> Run:
+        varied = {"channels": int(variant.split("ch")[0] or 1), "attention": variant.endswith("attention")}
+        description = Description(
+            method="subspace",
+            dataset="coil20",
+            dataset_title="COIL-20",
+            dataset_fingerprint="c011" * 4,
+            img_size=32,
+            num_images=len(CLASSES),
+            class_names=("a", "b", "c", "d"),
+            num_clusters=4,
+            preset=preset,
+            variant=variant if preset else "",
+            seed=seed,
+            settings={"seed": seed, "epochs": 1, "num_steps": 3, **varied, **settings},
+        )
+        run = create_run(
+            name or f"{preset}-{variant}-s{seed}",
+            description,
+            Samples(np.arange(len(CLASSES), dtype=np.int32), CLASSES, HELD_OUT),
+        )
+        run.append_metrics({"kind": "epoch", "index": 0, "loss": 9.0, "seconds": 100.0})
+        for step in (1, 2, 3) if acc is not None else (1,):
+            scored = {"acc": acc + 0.05 * (step == 2), "nmi": 0.95} if step > 1 else {}
+            run.append_metrics(
+                {"kind": "step", "index": step, "step": step, "loss": 5.0 - step, "seconds": 2.0, **scored}
+            )
+        if acc is not None:
+            chosen = {"step": 3, "acc": acc, "nmi": 0.95}
+            marks = {"fixed": chosen, "oracle": {"step": 2, "acc": acc + 0.05, "nmi": 0.95}}
+            selection = {"rule": "fixed", "round": 0, **chosen, "marks": marks}
+            run.append_metrics({"kind": "round", "index": 0, "acc": acc, "nmi": 0.95, "selection": selection})
+        return run
+
+    return make
+
+
 def _rows(comparison=TABLE6) -> dict:
     (setup,) = find_setups(comparison, list_runs())
     return {row.claim.variant: row for row in compare(comparison, setup.runs)}
@@ -113,7 +172,7 @@ def test_a_variant_that_the_table_does_not_know_gets_a_row_of_its_own(classify):
     classify("patch")
     classify("wavelet", scores=[0.1, 0.6])
     row = compare(TABLE6, find_setups(TABLE6, list_runs())[0].runs)[-1]
-    assert (row.claim.title, row.claim.top1, row.mean) == ("wavelet", None, pytest.approx(60))
+    assert (row.claim.title, row.claim.score, row.mean) == ("wavelet", None, pytest.approx(60))
     assert row.claim.note == "not a row of the paper"
 
 
@@ -168,7 +227,7 @@ def test_controls_are_guessing_and_the_largest_class_of_the_held_out_images(clas
     counts = np.bincount(CLASSES[HELD_OUT])
     assert setup.chance == 25
     assert setup.largest_class == pytest.approx(100 * counts.max() / HELD_OUT.sum())
-    assert (setup.num_train, setup.num_held_out) == (12, 8)
+    assert (setup.num_images, setup.num_train, setup.num_scored) == (20, 12, 8)
 
 
 def test_runs_of_another_method_or_preset_and_damaged_ones_take_no_part(classify):
@@ -236,7 +295,7 @@ def test_with_one_seed_no_step_is_clear(classify):
 def test_curves_have_a_line_a_seed_and_one_for_their_mean(classify):
     classify("conv", seed=0, scores=[0.2, 0.4])
     classify("conv", seed=2, scores=[0.4, 0.6])
-    lines = learning_curves(tuple(_rows().values()), "score", "epoch")
+    lines = learning_curves(tuple(_rows().values()), TOP1, "records")
     assert [(line.role, line.place) for line in lines] == [("seed", 1), ("seed", 1), ("mean", 1)]
     assert lines[-1].y.tolist() == pytest.approx([30, 50])
     assert lines[-1].x.tolist() == [1, 2]
@@ -246,7 +305,7 @@ def test_curves_have_a_line_a_seed_and_one_for_their_mean(classify):
 def test_over_seconds_the_mean_line_goes_by_the_mean_of_the_seeds_seconds(classify):
     classify("conv", seed=0)
     classify("conv", seed=2)
-    lines = learning_curves(tuple(_rows().values()), "loss", "seconds")
+    lines = learning_curves(tuple(_rows().values()), LOSS, "seconds")
     assert [line.x.tolist() for line in lines] == [[10, 20], [12, 24], [11, 22]]
     assert lines[-1].y.tolist() == [2, 1]
 
@@ -254,7 +313,7 @@ def test_over_seconds_the_mean_line_goes_by_the_mean_of_the_seeds_seconds(classi
 def test_a_run_that_is_still_training_does_not_cut_the_mean_short(classify):
     classify("conv", seed=0)
     classify("conv", seed=1, scores=[0.1])
-    lines = learning_curves(tuple(_rows().values()), "held_out_loss", "epoch")
+    lines = learning_curves(tuple(_rows().values()), HELD_OUT_LOSS, "records")
     assert [len(line.x) for line in lines] == [2, 1, 2]
     assert lines[-1].run == "table6-conv-s0"
 
@@ -262,12 +321,100 @@ def test_a_run_that_is_still_training_does_not_cut_the_mean_short(classify):
 def test_one_seed_is_one_line_and_none_before_its_first_epoch(classify):
     classify("conv")
     classify("patch", scores=[])
-    (line,) = learning_curves(tuple(_rows().values()), "score", "epoch")
+    (line,) = learning_curves(tuple(_rows().values()), TOP1, "records")
     assert (line.role, line.run) == ("mean", "table6-conv-s0")
 
 
 def test_a_record_without_a_value_leaves_a_gap(classify):
     run = classify("conv", scores=[0.2])
     run.append_metrics({"kind": "epoch", "index": 1, "held_out_top1": 0.4, "loss": None})
-    (line,) = learning_curves(tuple(_rows().values()), "loss", "epoch")
+    (line,) = learning_curves(tuple(_rows().values()), LOSS, "records")
     assert line.y[0] == 2 and np.isnan(line.y[1])
+
+
+# Subspace clustering
+
+
+def test_a_clustering_is_scored_at_the_step_that_was_chosen_without_labels(express):
+    for seed, acc in enumerate((0.9, 0.8)):
+        express("15ch", seed=seed, acc=acc)
+    row = _rows(TABLE2)["15ch"]
+    assert row.scores == pytest.approx((90, 80))
+    assert row.extra("ACC, oracle") == pytest.approx((95, 85))
+    assert row.extra("NMI") == pytest.approx((95, 95))
+    assert [run.counted_at for run in row.runs] == [3, 3]
+
+
+def test_a_clustering_without_its_last_round_is_shown_and_not_averaged(express):
+    express("1ch", acc=None)
+    row = _rows(TABLE2)["1ch"]
+    (run,) = row.runs
+    assert (run.score, run.num_done, run.num_planned, row.mean) == (None, 1, 3, None)
+    assert row.extra("ACC, oracle") == ()
+
+
+def test_scores_of_a_clustering_go_over_the_steps_that_were_scored_and_its_loss_over_all(express):
+    express("1ch")
+    rows = tuple(_rows(TABLE2).values())
+    (acc,), (loss,) = (learning_curves(rows, curve, "records") for curve in (ACC, STEP_LOSS))
+    assert (acc.x.tolist(), acc.y.tolist()) == ([2, 3], pytest.approx([95, 90]))
+    assert (loss.x.tolist(), loss.y.tolist()) == ([1, 2, 3], [4, 3, 2])
+    assert learning_curves(rows, NMI, "seconds")[0].x.tolist() == [4, 6]
+
+
+def test_the_controls_of_a_clustering_count_all_images_and_random_ids_score_more_than_a_guess(express):
+    express("1ch")
+    (setup,) = find_setups(TABLE2, list_runs())
+    assert setup.scoring is SCORINGS["subspace"]
+    assert setup.num_scored == len(CLASSES)
+    assert setup.largest_class == pytest.approx(25)
+    drawn = np.random.default_rng(1).permuted(np.tile(CLASSES, (200, 1)), axis=1)
+    best = [max(np.mean(np.array(names)[ids] == CLASSES) for names in permutations(range(4))) for ids in drawn]
+    assert setup.chance == pytest.approx(100 * np.mean(best), abs=4)
+    assert setup.chance > 30
+
+
+def test_what_a_clustering_depends_on_makes_another_setup(express):
+    express("1ch")
+    express("2ch", held_out_fraction=0.2)
+    assert len(find_setups(TABLE2, list_runs())) == 1
+    express("3ch", num_clusters=5)
+    assert len(find_setups(TABLE2, list_runs())) == 2
+
+
+def test_a_pair_is_held_against_its_control_whatever_the_order(express):
+    for seed in (0, 1):
+        express("1ch", seed=seed, acc=0.9 + 0.01 * seed)
+        express("1ch-attention", seed=seed, acc=0.95)
+        express("2ch", seed=seed, acc=0.9)
+        express("2ch-attention", seed=seed, acc=0.85 - 0.01 * seed)
+        express("3ch", seed=seed, acc=0.9)
+    better, worse = find_contrasts(TABLE2.contrast, tuple(_rows(TABLE2).values()))
+    assert (better.better.claim.variant, better.worse.claim.variant) == ("1ch-attention", "1ch")
+    assert (better.difference, better.spread, better.is_clear) == (pytest.approx(4.5), pytest.approx(1), True)
+    assert (worse.difference, worse.is_clear) == (pytest.approx(-5.5), True)
+
+
+def test_scores_that_were_handed_on_alone_are_compared_all_the_same(express, tmp_path):
+    run = express("15ch", acc=0.93)
+    run.set_status("finished")
+    (tmp_path / "shipped").mkdir()
+    export_scores(run, tmp_path / "shipped" / "table2-15ch-s0")
+    shutil.rmtree(run.path)
+    (found,) = list_runs()
+    assert found.is_shipped() and found.is_scores_only()
+    row = _rows(TABLE2)["15ch"]
+    assert row.mean == pytest.approx(93)
+    assert learning_curves((row,), ACC, "records")[0].y.tolist() == pytest.approx([98, 93])
+
+
+def test_any_runs_of_two_methods_are_two_setups_that_say_what_is_scored(classify, express):
+    known = {"dataset_title": "COIL-20", "dataset_fingerprint": "c011" * 4}
+    classify("", preset="", name="tokens", **known)
+    express("1ch", preset="", name="mine")
+    own = list_comparisons(list_runs())[OWN]
+    found = {setup.title: [run.name for run in setup.runs] for setup in find_setups(own, list_runs())}
+    head = "COIL-20, 32 px, 20 images"
+    assert found == {f"{head}: top-1 of held-out images": ["tokens"], f"{head}: ACC of all images": ["mine"]}
+    (row,) = compare(own, find_setups(own, [run for run in list_runs() if run.name == "mine"])[0].runs)
+    assert (row.claim.title, row.mean) == ("mine", pytest.approx(90))

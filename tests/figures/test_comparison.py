@@ -13,10 +13,10 @@ HOSTILE = '<a href="https://evil.example">click</a>'
 NAMES = ["patches", "convolutions", "super tokens"]
 
 
-def _row(top1=None, scores=()):
+def _row(score=None, scores=()):
     finished = [SimpleNamespace(name=f"run-s{seed}", seed=seed, score=score) for seed, score in enumerate(scores)]
     mean = float(np.mean(scores)) if len(scores) else None
-    return SimpleNamespace(claim=SimpleNamespace(top1=top1), finished=finished, mean=mean)
+    return SimpleNamespace(claim=SimpleNamespace(score=score), finished=finished, mean=mean)
 
 
 def _line(y, role="mean", place=0, name="patches", run="table6-patch-s0"):
@@ -25,7 +25,13 @@ def _line(y, role="mean", place=0, name="patches", run="table6-patch-s0"):
 
 
 def _claimed(tops=(78.44, None, 83.52), names=NAMES):
-    return figures.claimed_scores([_row(top1) for top1 in tops], standard_errors=[0.5] * len(tops), names=names)
+    rows = [_row(score) for score in tops]
+    return figures.claimed_scores(rows, score="top-1", standard_errors=[0.5] * len(tops), names=names)
+
+
+def _own(*scores, names=NAMES):
+    rows = [_row(scores=one) for one in scores]
+    return figures.own_scores(rows, score="top-1", images="held-out images", names=names)
 
 
 def test_claims_are_drawn_with_their_standard_error_and_unknown_ones_are_not():
@@ -36,18 +42,28 @@ def test_claims_are_drawn_with_their_standard_error_and_unknown_ones_are_not():
     assert figure.layout.xaxis.title.text == "top-1 in percent, the paper's claim"
 
 
+def test_a_claim_whose_chance_is_not_known_has_no_whisker():
+    figure = figures.claimed_scores([_row(93.68), _row()], score="ACC", names=NAMES[:2])
+    assert [trace.x for trace in figure.data] == [(93.68,), (None,)]
+    assert figure.data[0].error_x.array is None
+    assert "standard error" not in figure.data[0].hovertemplate
+    assert figure.layout.xaxis.title.text == "ACC in percent, the paper's claim"
+
+
 def test_ours_are_one_dot_a_seed_and_a_stroke_at_their_mean():
-    figure = figures.own_scores([_row(scores=[50.0, 52.0]), _row(), _row(scores=[60.0])], names=NAMES)
+    figure = _own([50.0, 52.0], [], [60.0])
     dots, mean, nothing, single = figure.data
     assert (dots.x, dots.y) == ((50, 52), ("patches", "patches"))
     assert (mean.x, mean.marker.symbol) == ((51,), "line-ns")
     assert nothing.x == ()
     assert single.x == (60,)
     assert "run run-s1, seed 1" in dots.text
+    title = _own([50.0], names=NAMES[:1]).layout.xaxis.title.text
+    assert title == "top-1 in percent, ours on held-out images"
 
 
 def test_the_two_pictures_of_scores_have_the_same_rows_from_the_top_in_the_same_colours():
-    ours = figures.own_scores([_row(scores=[50.0]), _row(scores=[51.0]), _row(scores=[52.0])], names=NAMES)
+    ours = _own([50.0], [51.0], [52.0])
     claimed = _claimed()
     for figure in (ours, claimed):
         assert list(figure.layout.yaxis.categoryarray) == NAMES
@@ -73,9 +89,18 @@ def test_curves_are_thin_for_seeds_and_thick_for_the_mean_and_only_the_mean_is_i
     assert "epoch %{x}" in mean.hovertemplate and "table6-patch-s0" in mean.hovertemplate
 
 
-@pytest.mark.parametrize(("against", "title"), [("epoch", "epoch"), ("seconds", "seconds of training")])
-def test_curves_say_what_they_run_over(against, title):
-    figure = figures.learning_curves([_line([1.0, 2.0])], num_rows=1, against=against, title="loss")
+@pytest.mark.parametrize(
+    ("against", "title", "hover"),
+    [
+        ("epoch", "epoch", "epoch %{x}:"),
+        ("step", "step", "step %{x}:"),
+        ("seconds", "seconds of fine-tuning", "after %{x:,.1f} s:"),
+    ],
+)
+def test_curves_say_what_they_run_over(against, title, hover):
+    line = _line([1.0, 2.0])
+    figure = figures.learning_curves([line], num_rows=1, against=against, phase="fine-tuning", title="loss")
+    assert figure.data[0].hovertemplate.startswith(hover)
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == (title, "loss")
 
 
@@ -114,7 +139,7 @@ def test_throughput_is_a_share_of_the_first_with_the_exact_rate_behind_it():
 def test_no_name_from_outside_becomes_markup():
     drawn = [
         _claimed([50.0], [HOSTILE]),
-        figures.own_scores([_row(scores=[50.0, 51.0])], names=[HOSTILE]),
+        _own([50.0, 51.0], names=[HOSTILE]),
         figures.learning_curves([_line([1.0], name=HOSTILE, run=HOSTILE)], num_rows=1, against="epoch", title=""),
         figures.relative_throughput([HOSTILE], measured=[1.0], spreads=[0.1], claimed=[2.0]),
     ]

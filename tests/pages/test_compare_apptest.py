@@ -12,7 +12,7 @@ from vitviz.explain.embedding_costs import Throughput
 from vitviz.explain.paper_claims import COMPARISONS
 from vitviz.runs.folder import Run, create_run, shipped_root
 from vitviz.runs.records import Description, Samples
-from vitviz.ui import compare_views
+from vitviz.ui import compare_costs
 
 ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
 HOSTILE = '[x](https://evil.example/1) <a href="https://evil.example/2">z</a> $a^2$'
@@ -83,15 +83,51 @@ def _scores(app: AppTest) -> dict[str, list[str]]:
     return {row[0].replace("\\", ""): row[1:] for row in app.table[0].value.to_numpy().tolist()}
 
 
+@pytest.fixture
+def express() -> Callable[..., Run]:
+    """``express("1ch", seed=1, acc=0.9)``: a run of subspace clustering of two steps, whose last one its rule chose.
+
+    The step before scores .05 more, which only labels tell.
+    """
+
+    def make(variant: str, *, seed: int = 0, acc: float = 0.9, name: str = "", preset: str = "table2", **about) -> Run:
+        varied = {"channels": int(variant.split("ch")[0]), "attention": variant.endswith("attention")}
+        known = {"dataset_title": "COIL-20", "dataset_fingerprint": "c011" * 4, "img_size": 32, "num_images": 20}
+        description = Description(
+            method="subspace",
+            preset=preset,
+            variant=variant,
+            settings={"seed": seed, "epochs": 1, "num_steps": 2, **varied},
+            dataset="coil20",
+            class_names=("a", "b", "c", "d"),
+            num_clusters=4,
+            seed=seed,
+            **{**known, **about},
+        )
+        samples = Samples(np.arange(20, dtype=np.int32), CLASSES, np.arange(20) >= 12)
+        run = create_run(name or f"{preset}-{variant}-s{seed}", description, samples)
+        for step, found in ((1, acc + 0.05), (2, acc)):
+            record = {"kind": "step", "index": step, "step": step, "loss": 3.0 - step, "seconds": 2.0}
+            run.append_metrics({**record, "acc": found, "nmi": 0.97})
+        chosen = {"step": 2, "acc": acc, "nmi": 0.97}
+        marks = {"fixed": chosen, "oracle": {"step": 1, "acc": acc + 0.05, "nmi": 0.97}}
+        selection = {"rule": "fixed", "round": 0, **chosen, "marks": marks}
+        run.append_metrics({"kind": "round", "index": 0, "selection": selection, "acc": acc, "nmi": 0.97})
+        return run
+
+    return make
+
+
 @pytest.mark.parametrize("table", COMPARISONS)
 def test_without_a_run_a_table_shows_the_claims_and_the_line_that_makes_runs(table):
     app = _open(table=table)
     assert app.segmented_control(key="table").value == table
-    assert [code.value for code in app.code] == [f"python -m vitviz train supertokens --preset {table}"]
-    assert "No two rows have a finished run of ours yet" in _texts(app.markdown)
     comparison = COMPARISONS[table]
+    assert [code.value for code in app.code] == [f"python -m vitviz train {comparison.method} --preset {table}"]
+    assert "No two rows have a finished run of ours yet" in _texts(app.markdown)
     claims = [
-        "not known" if table == "table7" else f"{row.top1:.2f} %" if row.top1 else "no claim" for row in comparison.rows
+        "not known" if table == "table7" else f"{row.score:.2f} %" if row.score else "no claim"
+        for row in comparison.rows
     ]
     assert [row[0] for row in _scores(app).values()] == claims
     assert {row[1] for row in _scores(app).values()} == {"no run yet"}
@@ -166,9 +202,97 @@ def test_a_preset_that_is_no_table_is_offered_too(classify):
     assert list(_scores(app)) == ["big"]
 
 
+# Subspace clustering
+
+
+def test_table_2_is_scored_by_the_chosen_step_and_judges_attention_pair_by_pair(express):
+    for seed in (0, 1):
+        express("15ch", seed=seed, acc=0.92)
+        express("2ch", seed=seed, acc=0.90 + 0.01 * seed)
+        express("2ch-attention", seed=seed, acc=0.88 + 0.01 * seed)
+    app = _open(table="table2")
+    assert not app.error
+    ours = "88.50 % (88.00 to 89.00)"
+    assert _scores(app)["2 channels, attention"] == ["94.10 %", ours, "97.00 %", "93.50 %", "2", "2"]
+    assert _scores(app)["3 channels"] == ["92.01 %", "no run yet", "–", "–", "0", "–"]
+    assert list(app.table[0].value.columns)[4:] == ["ACC, oracle: mean", "seeds", "at step"]
+    text, captions = _texts(app.markdown), _texts(app.caption)
+    assert "15 channels (92.00 %) > 2 channels (90.50 %) > 2 channels, attention (88.50 %)" in text
+    assert "**That channel attention helps is not borne out here**" in text
+    assert "-2.00 points, more than the 1.00 points that seeds differ by; the paper claims +6.88" in text
+    assert "89.2 and 91.0 %" in text and "(subspace?run=table2-2ch-s0)" in text
+    assert "20 images, all of them clustered and none held out, 4 classes" in captions
+    assert "held-out" not in captions and "Mixup" not in captions
+    assert (
+        app.code[0].value
+        == "python -m vitviz train subspace --preset table2 --rows 1ch,3ch,1ch-attention,3ch-attention"
+    )
+
+
+def test_table_2_draws_scores_over_steps_and_never_over_epochs(express):
+    express("1ch")
+    specs = [chart.proto.spec for chart in _open(table="table2").get("plotly_chart")]
+    assert len(specs) == 4
+    assert "ACC in percent, ours on all images" in specs[1]
+    assert "ACC over all images, percent" in specs[2] and '"step"' in specs[2] and "epoch" not in specs[2]
+    assert "NMI over all images, percent" in specs[3] and '"chance"' not in specs[2]
+    specs = [
+        chart.proto.spec
+        for chart in _open(table="table2", over="seconds", beside="loss, all images").get("plotly_chart")
+    ]
+    assert "seconds of fine-tuning" in specs[2] and "loss, all images" in specs[3]
+
+
+def test_table_2_counts_encoders_and_gates_and_offers_no_speed(express):
+    app = _open(table="table2")
+    assert not app.button
+    columns = list(app.table[1].value.columns)
+    assert columns == [
+        "row",
+        "encoder",
+        "gate",
+        "decoder",
+        "Z",
+    ]
+    sizes = {row[0]: row[1:] for row in app.table[1].value.to_numpy().tolist()}
+    assert sizes["15 channels"] == ["150", "none", "136", "3,840"]
+    assert sizes["2 channels, attention"] == ["20", "7", "19", "512"]
+
+
+def test_any_runs_of_subspace_clustering_are_compared_too(express, classify):
+    classify("patch")
+    express("2ch", preset="", name="mine")
+    app = _open(table="own", setup="COIL-20, 32 px, 20 images: ACC of all images")
+    assert _scores(app)["2ch"][0] == "90.00 %"
+    assert "none held out" in _texts(app.caption)
+
+
+def test_a_link_to_a_run_opens_the_setup_it_belongs_to(express, classify):
+    for variant in ("patch", "conv"):
+        classify(variant)
+    express("1ch")
+    app = _open(table="own", runs="table2-1ch-s0")
+    assert app.selectbox(key="setup").value == "COIL-20, 32 px, 20 images: ACC of all images"
+    assert list(_scores(app)) == ["1ch"]
+    app.selectbox(key="setup").set_value("CIFAR-10, 32 px, 20 images: top-1 of held-out images").run()
+    assert not app.exception
+    assert app.selectbox(key="setup").value == "CIFAR-10, 32 px, 20 images: top-1 of held-out images"
+    assert set(_scores(app)) == {"patch", "conv"}
+
+
+def test_one_of_two_tables_after_the_other_keeps_what_is_drawn_apart(express, classify):
+    classify("patch")
+    express("1ch")
+    app = _open(table="table6", over="epoch", beside="loss, held-out images")
+    app.segmented_control(key="table").set_value("table2").run()
+    assert not app.exception
+    specs = [chart.proto.spec for chart in app.get("plotly_chart")]
+    assert "ACC over all images, percent" in specs[2] and "NMI over all images, percent" in specs[3]
+
+
 def test_curves_go_over_epochs_or_seconds_of_training_or_of_held_out_images(classify):
     classify("patch")
-    app = _open(table="table6", over="seconds", loss="held-out images")
+    app = _open(table="table6", over="seconds", beside="loss, held-out images")
     specs = [chart.proto.spec for chart in app.get("plotly_chart")][-2:]
     assert all("seconds of training" in spec for spec in specs) and "loss, held-out images" in specs[1]
     app.segmented_control(key="over").set_value("epoch").run()
@@ -208,7 +332,7 @@ def test_speed_is_measured_when_asked_for_and_kept(stand_in):
 
 def test_two_measurements_do_not_run_at_a_time(stand_in):
     app = _open(table="table8")
-    with compare_views._measuring():
+    with compare_costs._measuring():
         app.button[0].click().run()
     assert "Another measurement is under way" in _texts(app.warning)
     assert stand_in == []
@@ -240,8 +364,8 @@ def test_only_a_table_that_claims_speed_offers_to_measure_it():
     [
         {"table": "nonsense"},
         {"table": ""},
-        {"table": "table6", "over": "miles", "loss": "x"},
-        {"table": "table6", "over": "", "loss": "", "setup": ""},
+        {"table": "table6", "over": "miles", "beside": "x"},
+        {"table": "table6", "over": "", "beside": "", "setup": ""},
         {"table": "table6", "setup": "no such setup"},
     ],
     ids=str,

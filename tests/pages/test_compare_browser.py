@@ -23,13 +23,16 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def server(serve, tmp_path_factory):
-    """A server over two seeds of t = 1 and t = 2."""
+    """A server over two seeds of t = 1 and t = 2, and of two channels without and with a gate."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("VITVIZ_RUNS", str(folder / "runs"))
         for iterations, scores in {1: (0.4, 0.42), 2: (0.6, 0.63)}.items():
             for seed, score in enumerate(scores):
                 _write_run(iterations, seed, score)
+        for attention, scores in {False: (0.91, 0.93), True: (0.87, 0.88)}.items():
+            for seed, score in enumerate(scores):
+                _write_clustering(attention, seed, score)
     return serve(APP, VITVIZ_RUNS=str(folder / "runs"), VITVIZ_CACHE=str(folder / "cache"))
 
 
@@ -54,6 +57,33 @@ def _write_run(iterations: int, seed: int, score: float) -> None:
     for epoch, share in enumerate((0.5, 0.8, 1.0)):
         record = {"kind": "epoch", "index": epoch, "loss": 2.0 - share, "held_out_loss": 1.5 - share, "seconds": 7.0}
         run.append_metrics({**record, "held_out_top1": share * score})
+
+
+def _write_clustering(attention: bool, seed: int, acc: float) -> None:
+    classes = np.repeat(np.arange(4), 18).astype(np.int32)
+    variant = "2ch-attention" if attention else "2ch"
+    about = Description(
+        method="subspace",
+        preset="table2",
+        variant=variant,
+        settings={"seed": seed, "epochs": 1, "num_steps": 10, "channels": 2, "attention": attention},
+        dataset="coil20",
+        dataset_title="COIL-20",
+        dataset_fingerprint="c011" * 4,
+        img_size=32,
+        num_images=72,
+        class_names=("a", "b", "c", "d"),
+        num_clusters=4,
+        seed=seed,
+    )
+    samples = Samples(np.arange(72, dtype=np.int32), classes, np.arange(72) % 2 == 0)
+    run = create_run(f"table2-{variant}-s{seed}", about, samples)
+    for step in range(1, 11):
+        scored = {"acc": acc - 0.01 * (10 - step), "nmi": 0.96} if step % 5 == 0 else {}
+        run.append_metrics({"kind": "step", "index": step, "step": step, "loss": 20.0 - step, "seconds": 1.5, **scored})
+    chosen = {"step": 10, "acc": acc, "nmi": 0.96}
+    selection = {"rule": "fixed", "round": 0, **chosen, "marks": {"fixed": chosen, "oracle": chosen}}
+    run.append_metrics({"kind": "round", "index": 0, **chosen, "selection": selection})
 
 
 @pytest.fixture
@@ -106,6 +136,21 @@ def test_a_deep_link_opens_its_table_and_another_can_be_chosen(visit):
     assert page.get_by_text(missing, exact=True).is_visible(), "the other rows are shipped"
 
 
+def test_table_2_judges_attention_over_steps_and_speaks_of_nothing_that_is_held_out(visit):
+    page = visit("/compare?table=table2")
+    assert page.locator("[data-testid=stMain] h2").first.inner_text() == "Table 2: fewer channels, and attention"
+    page.get_by_text("That channel attention helps is not borne out here").wait_for()
+    assert page.get_by_text("-4.50 points, more than the 2.00 points that seeds differ by").is_visible()
+    page.locator(".js-plotly-plot .xtitle", has_text="step").first.wait_for()
+    assert page.locator(".js-plotly-plot .ytitle", has_text="ACC over all images, percent").count() == 1
+    main = page.get_by_test_id("stMain")
+    assert "held-out" not in main.inner_text() and "multiply-adds" not in main.inner_text()
+    assert page.get_by_role("button", name=re.compile("Measure for about")).count() == 0
+    main.get_by_text("loss, all images", exact=True).click()
+    page.locator(".js-plotly-plot .ytitle", has_text="loss, all images").first.wait_for()
+    assert "beside=" in page.url
+
+
 def test_the_pages_menu_leads_there_and_curves_change_their_axis(visit):
     page = visit("/")
     page.get_by_test_id("stSidebar").get_by_text("Compare", exact=True).click()
@@ -119,7 +164,7 @@ def test_the_pages_menu_leads_there_and_curves_change_their_axis(visit):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("table", ["table6", "table7", "table8", "own"])
+@pytest.mark.parametrize("table", ["table6", "table7", "table8", "table2", "own"])
 def test_a_telephone_shows_every_table_without_scrolling_sideways(visit, table, dark):
     page = visit(f"/compare?table={table}", size=(390, 844), dark=dark)
     for content, room in page.evaluate(WIDTHS):

@@ -100,9 +100,10 @@ def test_every_view_of_every_shipped_run_is_drawn(run, view):
     assert len(app.file_uploader) == (view == "Your image")
 
 
-def test_the_home_page_leads_to_the_three_lessons_that_are_shipped():
+def test_the_home_page_leads_to_the_lessons_that_are_shipped():
     app = _open("home")
-    begun = [run for run in ("digits", "digits-half-trained", "digits-unsupervised") if run in SHIPPED]
+    lessons = ("digits", "digits-half-trained", "digits-unsupervised", "digits-subspace")
+    begun = [run for run in lessons if run in SHIPPED]
     links = [link.proto.query_string for link in app.get("page_link") if link.proto.query_string]
     assert links == [f"run={run}" for run in begun]
 

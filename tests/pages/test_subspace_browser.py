@@ -16,6 +16,7 @@ WIDTHS = """() => {
   const main = document.querySelector("[data-testid=stMain]");
   return [[document.scrollingElement.scrollWidth, window.innerWidth], [main.scrollWidth, main.clientWidth]];
 }"""
+HEAT = "root => root.canvas.data.heat_url"
 VIEWS = ("Affinity", "One image", "Steps", "Spectrum", "Channels", "What if")
 
 pytestmark = pytest.mark.browser
@@ -103,17 +104,18 @@ def test_a_click_on_the_matrix_opens_the_two_images_and_the_address_keeps_them(v
 def test_a_threshold_changes_the_picture_and_what_the_colour_bar_is_called(visit):
     page = visit()
     page.wait_for_selector(READY)
-    first = page.evaluate("document.querySelector('.image-canvas').canvas.data.heat_url")
+    root = page.locator(".image-canvas").first
+    first = root.evaluate(HEAT)
     page.get_by_role("radio", name="thresholded").click()
     page.get_by_text("of the entries that hold 0.04 of their column").wait_for()
     _settle(page)
     page.wait_for_selector(READY)
-    heat = page.evaluate("document.querySelector('.image-canvas').canvas.data.heat_url")
+    heat = root.evaluate(HEAT)
     assert heat != first
     assert page.locator(".heat-bar .heat-title").inner_text() == "|C| + |Cᵀ|, kept"
     page.get_by_role("slider", name=re.compile("rho")).press("ArrowRight")
     page.get_by_text("of the entries that hold 0.06 of their column").wait_for()
-    page.wait_for_function(f"document.querySelector('.image-canvas').canvas.data.heat_url !== '{heat}'")
+    page.wait_for_function(f"root => ({HEAT})(root) !== '{heat}'", arg=root.element_handle())
     assert _query(page)["rho"] == "0.06"
 
 

@@ -1,40 +1,50 @@
 """Runs of ours beside the rows of a paper's table: who belongs to which row, scores over seeds, curves, and the order they give.
 
 Runs are averaged only over seeds. Whatever else differs, the images or any setting that the table does not vary, makes another
-setup (``comparison_setups``), and setups are never mixed.
+setup (``comparison_setups``), and setups are never mixed. What of a run is its score is the method's matter (``scoring``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from vitviz.explain.comparison_setups import distinct_titles, frozen, name_of, settings_that_matter
-from vitviz.explain.paper_claims import Comparison, PaperRow
+from vitviz.explain.paper_claims import Comparison, Contrast, PaperRow
+from vitviz.explain.scoring import SCORINGS, Curve
 from vitviz.runs.folder import Run
 
-Measure = Literal["score", "loss", "held_out_loss"]
-Against = Literal["epoch", "seconds"]
+Record = Mapping[str, Any]
+Against = Literal["records", "seconds"]
 
 
 @dataclass(frozen=True)
-class TrainedRun:
-    """One run, epoch by epoch: training seconds so far, losses, and the held-out score in percent, each (E,).
+class Points:
+    """One curve of a run, each (E,): number of the record from 1, seconds so far, and the value, in percent for a share."""
 
-    ``score`` is that of its last epoch in percent, None while it is not through all ``num_epochs``.
+    places: np.ndarray
+    seconds: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """One run: its score in percent, None before it is finished, other shares beside it in percent, and its curves by key.
+
+    ``num_done`` of ``num_planned`` epochs or steps are there; ``counted_at`` is the one whose score counts.
     """
 
     name: str
     method: str
     seed: int
-    num_epochs: int
+    num_planned: int
+    num_done: int
     score: float | None
-    seconds: np.ndarray
-    losses: np.ndarray
-    held_out_losses: np.ndarray
-    scores: np.ndarray
+    counted_at: int | None = None
+    extras: Mapping[str, float | None]
+    curves: Mapping[str, Points]
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class ComparedRow:
 
     @property
     def finished(self) -> tuple[TrainedRun, ...]:
-        """The runs that are through all their epochs."""
+        """The runs that have a score."""
         return tuple(run for run in self.runs if run.score is not None)
 
     @property
@@ -64,10 +74,15 @@ class ComparedRow:
         """Largest minus smallest score over seeds in points, None with fewer than two."""
         return max(self.scores) - min(self.scores) if len(self.scores) > 1 else None
 
+    def extra(self, title: str) -> tuple[float, ...]:
+        """Another share in percent, one a seed that has it."""
+        found = (run.extras.get(title) for run in self.finished)
+        return tuple(value for value in found if value is not None)
+
 
 @dataclass(frozen=True)
 class Step:
-    """From one place of an order to the next: the difference in points, and the larger spread over seeds of the two."""
+    """From one row to another: the difference of their means in points, and the larger spread over seeds of the two."""
 
     better: ComparedRow
     worse: ComparedRow
@@ -76,8 +91,8 @@ class Step:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the difference is larger than what another seed changes."""
-        return self.spread is not None and self.difference > self.spread
+        """Whether the difference, up or down, is larger than what another seed changes."""
+        return self.spread is not None and abs(self.difference) > self.spread
 
 
 @dataclass(frozen=True)
@@ -101,12 +116,12 @@ def compare(comparison: Comparison, runs: Iterable[Run]) -> tuple[ComparedRow, .
     rows = []
     for claim in comparison.rows:
         mine = next((key for key in groups if key[0] == claim.variant), None)
-        rows.append(ComparedRow(claim, _read_all(groups.pop(mine, []), comparison.score)))
+        rows.append(ComparedRow(claim, _read_all(groups.pop(mine, []))))
     note = "not a row of the paper" if comparison.rows else ""
     titles = distinct_titles([group[0] for group in groups.values()], name_of)
     for title, group in sorted(zip(titles, groups.values(), strict=True), key=lambda pair: pair[0]):
         claim = PaperRow(variant=group[0].description().variant, title=title, note=note)
-        rows.append(ComparedRow(claim, _read_all(group, comparison.score)))
+        rows.append(ComparedRow(claim, _read_all(group)))
     return tuple(rows)
 
 
@@ -117,73 +132,110 @@ def rank(rows: Sequence[ComparedRow]) -> tuple[ComparedRow, ...]:
 
 def rank_claims(rows: Sequence[ComparedRow]) -> tuple[ComparedRow, ...]:
     """The rows for which the paper prints a score, best first."""
-    return tuple(sorted((row for row in rows if row.claim.top1 is not None), key=lambda row: -row.claim.top1))
+    return tuple(sorted((row for row in rows if row.claim.score is not None), key=lambda row: -row.claim.score))
 
 
 def find_steps(ranked: Sequence[ComparedRow]) -> tuple[Step, ...]:
     """The steps down an order of ours."""
-    steps = []
-    for better, worse in pairwise(ranked):
-        known = better.spread is not None and worse.spread is not None
-        spread = max(better.spread, worse.spread) if known else None
-        steps.append(Step(better, worse, better.mean - worse.mean, spread))
-    return tuple(steps)
+    return tuple(_step(better, worse) for better, worse in pairwise(ranked))
 
 
-def learning_curves(rows: Sequence[ComparedRow], measure: Measure, against: Against) -> tuple[LearningCurve, ...]:
-    """A line a run and a mean line a row, over epochs from 1 or over seconds of training.
+def find_contrasts(contrast: Contrast, rows: Sequence[ComparedRow]) -> tuple[Step, ...]:
+    """From the control to the variant that is said to be better, for every pair that has finished runs of both."""
+    known = {row.claim.variant: row for row in rows if row.mean is not None}
+    return tuple(
+        _step(known[variant], known[control])
+        for variant, control in contrast.pairs
+        if variant in known and control in known
+    )
 
-    The mean is taken over finished runs, or, before there is one, over the epochs that all runs have.
+
+def learning_curves(rows: Sequence[ComparedRow], curve: Curve, against: Against) -> tuple[LearningCurve, ...]:
+    """A line a run and a mean line a row, over epochs or steps from 1, or over seconds of them.
+
+    The mean is taken over finished runs, or, before there is one, over the records that all runs have.
     """
-    field = {"score": "scores", "loss": "losses", "held_out_loss": "held_out_losses"}[measure]
     lines = []
     for place, row in enumerate(rows):
-        drawn = [run for run in row.runs if len(run.scores)]
+        drawn = [run for run in row.runs if curve.key in run.curves]
         for run in drawn if len(drawn) > 1 else []:
-            x, y = _x(run, against), getattr(run, field)
-            lines.append(LearningCurve(row.claim.title, place, run.name, "seed", x, y))
+            points = run.curves[curve.key]
+            lines.append(LearningCurve(row.claim.title, place, run.name, "seed", _x(points, against), points.values))
         averaged = [run for run in drawn if run.score is not None] or drawn
         if averaged:
-            num = min(len(run.scores) for run in averaged)
-            x = np.mean([_x(run, against)[:num] for run in averaged], axis=0)
-            y = np.mean([getattr(run, field)[:num] for run in averaged], axis=0)
+            found = [run.curves[curve.key] for run in averaged]
+            num = min(len(points.values) for points in found)
+            x = np.mean([_x(points, against)[:num] for points in found], axis=0)
+            y = np.mean([points.values[:num] for points in found], axis=0)
             whose = averaged[0].name if len(averaged) == 1 else f"mean of {len(averaged)} seeds"
             lines.append(LearningCurve(row.claim.title, place, whose, "mean", x, y))
     return tuple(lines)
 
 
-def _x(run: TrainedRun, against: Against) -> np.ndarray:
-    return run.seconds if against == "seconds" else np.arange(1, len(run.scores) + 1)
+def _step(better: ComparedRow, worse: ComparedRow) -> Step:
+    known = better.spread is not None and worse.spread is not None
+    spread = max(better.spread, worse.spread) if known else None
+    return Step(better, worse, better.mean - worse.mean, spread)
 
 
-def _read_all(runs: Sequence[Run], score: str) -> tuple[TrainedRun, ...]:
+def _x(points: Points, against: Against) -> np.ndarray:
+    return points.seconds if against == "seconds" else points.places
+
+
+def _read_all(runs: Sequence[Run]) -> tuple[TrainedRun, ...]:
     """One run a seed, in the order of seeds: a finished one before one that is not, else the first."""
-    read = [_read(run, score) for run in runs]
     by_seed: dict[int, TrainedRun] = {}
-    for run in sorted(read, key=lambda run: run.score is None):
+    for run in sorted(map(_read, runs), key=lambda run: run.score is None):
         by_seed.setdefault(run.seed, run)
     return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
-def _read(run: Run, score: str) -> TrainedRun:
-    about = run.description()
-    records = [record for record in run.metrics() if record.get("kind") == "epoch" and record.get(score) is not None]
-    scores = 100 * _column(records, score)
-    num_epochs = about.settings.get("epochs", 0)
-    is_through = len(records) >= max(num_epochs, 1)
+def _read(run: Run) -> TrainedRun:
+    about, metrics = run.description(), run.metrics()
+    scoring = SCORINGS[about.method]
+    records = [record for record in metrics if record.get("kind") == scoring.record_kind]
+    planned = about.settings.get(scoring.planned, 0)
+    counted = _selection(metrics) if scoring.is_selected else _last(records, planned)
+    points = {curve.key: _points(records, curve) for curve in scoring.curves}
     return TrainedRun(
         name=run.name,
         method=about.method,
         seed=about.seed,
-        num_epochs=num_epochs,
-        score=float(scores[-1]) if is_through else None,
-        seconds=np.cumsum(_column(records, "seconds")),
-        losses=_column(records, "loss"),
-        held_out_losses=_column(records, "held_out_loss"),
-        scores=scores,
+        num_planned=planned,
+        num_done=len(records),
+        score=_percent(counted, (scoring.curves[0].key,)),
+        counted_at=None if not counted else counted["step"] if scoring.is_selected else len(records),
+        extras={title: _percent(counted, path) for title, path in scoring.extras.items()},
+        curves={key: found for key, found in points.items() if np.isfinite(found.values).any()},
     )
 
 
-def _column(records: Sequence[dict], key: str) -> np.ndarray:
+def _selection(metrics: Sequence[Record]) -> Record | None:
+    """Of the last round: which step counts, chosen without labels; None while there is none."""
+    rounds = [record for record in metrics if record.get("kind") == "round"]
+    return rounds[-1].get("selection") if rounds else None
+
+
+def _last(records: Sequence[Record], planned: int) -> Record | None:
+    """The last record, None while they are not all there."""
+    return records[-1] if len(records) >= max(planned, 1) else None
+
+
+def _percent(record: Record | None, path: Sequence[str]) -> float | None:
+    value: Any = record
+    for key in path:
+        value = (value or {}).get(key)
+    return None if value is None else 100 * float(value)
+
+
+def _points(records: Sequence[Record], curve: Curve) -> Points:
+    """The curve over the records that have its key; a value that is not defined leaves a gap."""
+    kept = np.array([curve.key in record for record in records], dtype=bool)
+    values = _column(records, curve.key)[kept]
+    places, seconds = np.arange(1, len(records) + 1), np.cumsum(_column(records, "seconds"))
+    return Points(places[kept], seconds[kept], 100 * values if curve.in_percent else values)
+
+
+def _column(records: Sequence[Record], key: str) -> np.ndarray:
     values = (record.get(key) for record in records)
     return np.array([np.nan if value is None else value for value in values], dtype=float)

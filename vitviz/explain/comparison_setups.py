@@ -7,43 +7,46 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from vitviz.clustering.metrics import clustering_accuracy
 from vitviz.errors import Problem
 from vitviz.explain.paper_claims import COMPARISONS, Comparison
+from vitviz.explain.scoring import SCORINGS, Scoring
 from vitviz.runs.folder import Run
 from vitviz.runs.records import Samples
 
 OWN = "own"
 """The key of the comparison of any runs."""
 
-_NO_MATTER = {"seed", "device", "dataset", "projection", "num_clusters", "num_restarts"}
-"""Settings that a classifier's score does not depend on, or, as the data set, that are compared otherwise."""
+_NUM_RANDOM = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What compared runs share: the same images, split and recipe. ``largest_class``: percent of the held-out images."""
+    """What compared runs share: the same images, split, recipe and way to be scored.
+
+    Two scores in percent need no network: ``chance``, of guesses or of random ids, and ``largest_class``, of naming that alone.
+    """
 
     title: str
+    scoring: Scoring
     dataset: str
     img_size: int
     num_classes: int
+    num_images: int
     num_train: int
-    num_held_out: int
+    num_scored: int
+    chance: float
     largest_class: float
     runs: tuple[Run, ...]
 
-    @property
-    def chance(self) -> float:
-        """Percent right by guessing any class alike."""
-        return 100 / self.num_classes
-
 
 def list_comparisons(runs: Iterable[Run]) -> dict[str, Comparison]:
-    """The paper's tables, then every other preset that runs of the same methods are rows of, then any runs; by key."""
-    methods = {one.method for one in COMPARISONS.values()}
+    """The paper's tables, then every other preset that runs are rows of, then any runs; by key."""
     taken = {OWN, *COMPARISONS, *(one.preset for one in COMPARISONS.values())}
     abouts = [run.description() for run in _readable(runs)]
-    found = {about.preset: about.method for about in abouts if about.method in methods and about.variant}
+    found = {about.preset: about.method for about in abouts if about.method in SCORINGS and about.variant}
     others = {
         preset: Comparison(
             key=preset,
@@ -55,9 +58,7 @@ def list_comparisons(runs: Iterable[Run]) -> dict[str, Comparison]:
         for preset, method in found.items()
         if preset and preset not in taken
     }
-    own = Comparison(
-        key=OWN, method="supertokens", title="Any runs", question="Any runs of yours on the same images, side by side."
-    )
+    own = Comparison(key=OWN, title="Any runs", question="Any runs of yours on the same images, side by side.")
     return {**COMPARISONS, **others, OWN: own}
 
 
@@ -66,11 +67,15 @@ def find_setups(comparison: Comparison, runs: Iterable[Run]) -> tuple[Setup, ...
     groups: dict[tuple, list[Run]] = {}
     for run in _readable(runs):
         about = run.description()
-        if about.method == comparison.method and comparison.preset in ("", about.preset):
-            key = (about.dataset_fingerprint, about.img_size, about.num_images, _shared(run, comparison))
+        is_asked = comparison.method in ("", about.method) and comparison.preset in ("", about.preset)
+        if is_asked and about.method in SCORINGS:
+            images = (about.dataset_fingerprint, about.img_size, about.num_images)
+            key = (*images, about.method, _shared(run, comparison))
             groups.setdefault(key, []).append(run)
     ordered = sorted(groups.values(), key=lambda group: -len({run.description().variant for run in group}))
-    titles = distinct_titles([group[0] for group in ordered], _head_with_epochs if comparison.rows else _head)
+    titles = distinct_titles(
+        [group[0] for group in ordered], _head_with_epochs if comparison.rows else _head_with_score
+    )
     return tuple(_setup(group, title) for group, title in zip(ordered, titles, strict=True))
 
 
@@ -96,7 +101,8 @@ def name_of(run: Run) -> str:
 
 def settings_that_matter(run: Run) -> dict[str, Any]:
     """The settings of a run without its seed and without what its score does not depend on."""
-    return {key: value for key, value in run.description().settings.items() if key not in _NO_MATTER}
+    about = run.description()
+    return {key: value for key, value in about.settings.items() if key not in SCORINGS[about.method].no_matter}
 
 
 def frozen(settings: Mapping[str, Any]) -> str:
@@ -106,18 +112,30 @@ def frozen(settings: Mapping[str, Any]) -> str:
 
 def _setup(runs: Sequence[Run], title: str) -> Setup:
     about, samples = runs[0].description(), _samples(runs)
-    held_out = samples.classes[samples.held_out & (samples.classes >= 0)]
-    most = Counter(held_out.tolist()).most_common(1)
+    scoring, num_classes = SCORINGS[about.method], max(len(about.class_names), 1)
+    scored = samples.classes >= 0 if scoring.is_clustering else samples.held_out & (samples.classes >= 0)
+    classes = samples.classes[scored]
+    most = Counter(classes.tolist()).most_common(1)
     return Setup(
         title=title,
+        scoring=scoring,
         dataset=about.dataset_title or about.dataset,
         img_size=about.img_size,
-        num_classes=max(len(about.class_names), 1),
+        num_classes=num_classes,
+        num_images=len(samples.classes),
         num_train=int((~samples.held_out).sum()),
-        num_held_out=len(held_out),
-        largest_class=100 * most[0][1] / len(held_out) if most else 0.0,
+        num_scored=len(classes),
+        chance=_random_accuracy(classes, about.num_clusters) if scoring.is_clustering else 100 / num_classes,
+        largest_class=100 * most[0][1] / len(classes) if most else 0.0,
         runs=tuple(runs),
     )
+
+
+def _random_accuracy(classes: np.ndarray, num_clusters: int) -> float:
+    """Mean ACC in percent of random cluster ids: more than 1 / K, since clusters are named after the classes they fit best."""
+    rng = np.random.default_rng(0)
+    drawn = (rng.integers(0, num_clusters, len(classes)) for _ in range(_NUM_RANDOM))
+    return 100 * float(np.mean([clustering_accuracy(classes, labels) for labels in drawn]))
 
 
 def _head(run: Run) -> str:
@@ -127,6 +145,11 @@ def _head(run: Run) -> str:
 
 def _head_with_epochs(run: Run) -> str:
     return f"{_head(run)}, {run.description().settings.get('epochs', '?')} epochs"
+
+
+def _head_with_score(run: Run) -> str:
+    scoring = SCORINGS[run.description().method]
+    return f"{_head(run)}: {scoring.name} of {scoring.images}"
 
 
 def _shared(run: Run, comparison: Comparison) -> str:

@@ -1,4 +1,4 @@
-"""How large the paper's models are when they are built as printed: parameters and multiply-adds, counted and not measured."""
+"""How large the papers' models are when they are built as printed: parameters and multiply-adds, counted and not measured."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from vitviz.explain.embedding_costs import count_macs, count_parameters
 from vitviz.explain.paper_claims import PaperRow
 
 _IMG_SIZE = 224
+_SMALL_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,16 @@ class PaperSize:
     parameters: int
     embedding_macs: int
     macs: int
+
+
+@dataclass(frozen=True)
+class AutoencoderSize:
+    """Parameters of the encoder, of the gate behind it (0 without one) and of the decoder; how many numbers an image becomes."""
+
+    encoder: int
+    gate: int
+    decoder: int
+    latent_dim: int
 
 
 def count_size(row: PaperRow) -> PaperSize | None:
@@ -47,4 +58,26 @@ def count_size(row: PaperRow) -> PaperSize | None:
         parameters=count_parameters(body) - count_parameters(patches) + count_parameters(embedding),
         embedding_macs=own,
         macs=count_macs(body, blank) - count_macs(patches, blank) + own,
+    )
+
+
+def count_autoencoder(row: PaperRow) -> AutoencoderSize | None:
+    """The size of a row of subspace clustering at 32 x 32 grey pixels; None where it names no channels.
+
+    C, with one number for every pair of images, is the same in all rows and not in here. Nothing is computed.
+    """
+    import torch
+
+    from vitviz.nn.subspace import SubspaceAutoencoder
+
+    if "channels" not in row.options:
+        return None
+    with torch.device("meta"):
+        model = SubspaceAutoencoder(img_size=_SMALL_SIZE, **row.options)
+    height, width = model.grid
+    return AutoencoderSize(
+        encoder=count_parameters(model.encoder),
+        gate=0 if model.attn is None else count_parameters(model.attn),
+        decoder=count_parameters(model.decoder),
+        latent_dim=model.channels * height * width,
     )

@@ -12,29 +12,34 @@ _WHISKER = theme.CLUSTER_COLORS[8]
 _CHANCE = {"color": theme.UNKNOWN_COLOR, "width": 1.5, "dash": "dot"}
 
 
-def claimed_scores(rows: Sequence, *, standard_errors: Sequence[float], names: Sequence[str]) -> go.Figure:
-    """What the paper prints, one diamond a row with one standard error to both sides; a row without a claim stays empty.
+def claimed_scores(
+    rows: Sequence, *, score: str, names: Sequence[str], standard_errors: Sequence[float] | None = None
+) -> go.Figure:
+    """What the paper prints of a ``score``, one diamond a row; a row without a claim stays empty.
 
-    ``rows`` have ``claim.top1`` in percent or None; ``names`` are all rows' names, so that two such figures stand side by side.
+    ``rows`` have ``claim.score`` in percent or None; ``names`` are all rows' names, so that two such figures stand side by side;
+    ``standard_errors``: drawn to both sides where they are known.
     """
-    figure = go.Figure()
-    for row, error, name, color in zip(rows, standard_errors, names, theme.cluster_colors(len(rows)), strict=True):
-        score, name = row.claim.top1, theme.literal(name)
+    figure, errors = go.Figure(), standard_errors or [None] * len(rows)
+    for row, error, name, color in zip(rows, errors, names, theme.cluster_colors(len(rows)), strict=True):
+        name = theme.literal(name)
+        known = "" if error is None else f"<br>one standard error {error:.2f}"
         figure.add_scatter(
-            x=[score],
+            x=[row.claim.score],
             y=[name],
             mode="markers",
             marker={"symbol": "diamond", "size": 12, "color": color},
-            error_x={"array": [error], "color": color, "thickness": 1.5, "width": 5},
-            hovertemplate=f"{name}: %{{x:.2f}} %, as the paper claims<br>one standard error {error:.2f}<extra></extra>",
+            error_x=None if error is None else {"array": [error], "color": color, "thickness": 1.5, "width": 5},
+            hovertemplate=f"{name}: %{{x:.2f}} %, as the paper claims{known}<extra></extra>",
         )
-    return _rows_figure(figure, names, "top-1 in percent, the paper's claim")
+    return _rows_figure(figure, names, f"{score} in percent, the paper's claim")
 
 
-def own_scores(rows: Sequence, *, names: Sequence[str]) -> go.Figure:
+def own_scores(rows: Sequence, *, score: str, images: str, names: Sequence[str]) -> go.Figure:
     """Scores of ours, one dot a seed and a bar at their mean; a row without a finished run stays empty.
 
-    ``rows`` have ``finished`` runs with ``name``, ``seed`` and ``score`` in percent, and their ``mean``.
+    ``rows`` have ``finished`` runs with ``name``, ``seed`` and ``score`` in percent, and their ``mean``; ``score`` names it, and
+    ``images`` those it counts.
     """
     figure = go.Figure()
     for row, name, color in zip(rows, map(theme.literal, names), theme.cluster_colors(len(rows)), strict=True):
@@ -54,19 +59,27 @@ def own_scores(rows: Sequence, *, names: Sequence[str]) -> go.Figure:
                 marker={"symbol": "line-ns", "size": 18, "line": {"color": color, "width": 3}},
                 hovertemplate=f"{name}: mean of {len(row.finished)} seeds %{{x:.2f}} %<extra></extra>",
             )
-    return _rows_figure(figure, names, "top-1 in percent, ours on held-out images")
+    return _rows_figure(figure, names, f"{score} in percent, ours on {images}")
 
 
 def learning_curves(
-    lines: Sequence, *, num_rows: int, against: str, title: str, chance: float | None = None, height: int = 340
+    lines: Sequence,
+    *,
+    num_rows: int,
+    against: str,
+    title: str,
+    phase: str = "training",
+    chance: float | None = None,
+    height: int = 340,
 ) -> go.Figure:
     """A thin line a seed and a thick one for their mean, in the colour of their row.
 
-    ``lines`` have ``name``, ``place`` of the row, ``run``, ``role`` (mean or seed), ``x`` and ``y`` (E,). ``against``: epoch or
-    seconds. ``chance``: a dotted line at that height.
+    ``lines`` have ``name``, ``place`` of the row, ``run``, ``role`` (mean or seed), ``x`` and ``y`` (E,). ``against``:
+    seconds, or the noun of the records, as epoch or step; ``phase``: what the seconds are of. ``chance``: a dotted line at that
+    height.
     """
     figure, colors = go.Figure(), theme.cluster_colors(num_rows)
-    where = "epoch %{x}" if against == "epoch" else "after %{x:,.0f} s"
+    where = "after %{x:,.1f} s" if against == "seconds" else f"{against} %{{x}}"
     for line in lines:
         is_mean, name, whose = line.role == "mean", theme.literal(line.name), theme.literal(line.run)
         figure.add_scatter(
@@ -90,7 +103,7 @@ def learning_curves(
             line=_CHANCE,
             hovertemplate=f"chance: {chance:.2f}<extra></extra>",
         )
-    figure.update_xaxes(title="epoch" if against == "epoch" else "seconds of training")
+    figure.update_xaxes(title=f"seconds of {phase}" if against == "seconds" else against)
     figure.update_yaxes(title=title)
     return theme.layout(figure, height=height)
 

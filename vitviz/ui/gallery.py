@@ -1,6 +1,6 @@
 """Runs as cards and as a table, and the sentences around them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,23 +9,27 @@ import streamlit as st
 from vitviz.data.photographs import list_photographs, open_photograph
 from vitviz.errors import Problem
 from vitviz.explain.sheets import map_thumbnail
+from vitviz.explain.subspace import layer_of, order_images, take_snapshot
+from vitviz.explain.subspace_weave import weave
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.training.presets import PRESETS
 from vitviz.ui.labels import safe_label
 from vitviz.ui.navigation import METHOD_PAGES, address_of, page
+from vitviz.ui.problems import shown_problems
 
-_FIRST = ("digits", "digits-half-trained", "digits-unsupervised")
+_FIRST = ("digits", "digits-half-trained", "digits-unsupervised", "digits-subspace")
+_THUMB = 200
 _PAPERS = (
     ("ViT deep clustering", "k-means and retraining in turns; maps, curves, movers", "deep_clustering"),
     ("Super-token convolutional embedding", "pixels grouped into tokens before the transformer", "supertokens"),
-    ("Deep subspace clustering with channel attention", "every image written as a mix of others", None),
+    ("Deep subspace clustering with channel attention", "every image written as a mix of others", "subspace"),
     ("Clustering CoaT", "queries grouped inside the attention", None),
 )
 
 
 def begin_here(runs: Sequence[Run]) -> None:
-    """Up to three cards: the shipped lessons in their order, else the newest runs."""
+    """A row of cards: the shipped lessons in their order, else the three newest runs."""
     shown = [run for run in runs if _has_page(run)]
     chosen = sorted((run for run in shown if run.name in _FIRST), key=lambda run: _FIRST.index(run.name)) or shown[:3]
     if not chosen:
@@ -35,7 +39,7 @@ def begin_here(runs: Sequence[Run]) -> None:
         )
         return
     for column, run in zip(st.columns(len(chosen)), chosen, strict=True):
-        with column, st.container(border=True, height="stretch"):
+        with column, st.container(border=True, height="stretch"), shown_problems():
             _card(run)
 
 
@@ -94,8 +98,8 @@ def table(runs: Sequence[Run]) -> None:
         hide_index=True,
         column_config={
             "open": st.column_config.LinkColumn("open", display_text="open"),
-            "NMI": st.column_config.NumberColumn("NMI, held out", format="%.3f"),
-            "ACC": st.column_config.NumberColumn("ACC, held out", format="%.3f"),
+            "NMI": st.column_config.NumberColumn(format="%.3f"),
+            "ACC": st.column_config.NumberColumn(format="%.3f"),
             "W/T": st.column_config.NumberColumn(format="%.3f"),
         },
     )
@@ -108,7 +112,7 @@ def _photograph(name: str) -> np.ndarray:
 
 def _has_page(run: Run) -> bool:
     try:
-        return run.description().method in METHOD_PAGES
+        return run.description().method in METHOD_PAGES and not run.is_scores_only()
     except Problem:
         return False
 
@@ -118,16 +122,60 @@ def _card(run: Run) -> None:
     preset = PRESETS.get(about.preset)
     st.markdown(f"**{safe_label(about.title or run.name)}**")
     st.caption(preset.why if preset else safe_label(about.dataset_title))
-    _first_and_last_map(run)
-    if records and records[-1].get("held_out_nmi") is not None:
-        first, last = records[0]["held_out_nmi"], records[-1]["held_out_nmi"]
-        st.metric(f"Held-out NMI after {len(records) - 1} rounds", f"{last:.3f}", f"{last - first:+.3f} since round 0")
+    _picture(run)
+    if records:
+        _metric(records)
     st.page_link(
         page(METHOD_PAGES[about.method]),
-        label="Step through it",
+        label="Open" if about.method == "subspace" else "Step through it",
         icon=":material/arrow_forward:",
         query_params={"run": run.name},
     )
+
+
+def _metric(records: Sequence[Mapping[str, Any]]) -> None:
+    """The score of the last round and its change, or of the round that was chosen without labels."""
+    counting = _counting(records)
+    if counting.get("acc") is not None:
+        steps = f" after step {counting['step']}" if counting.get("step") else ""
+        note = {"delta_color": "off", "delta_arrow": "off"}
+        st.metric(f"ACC over all images{steps}", f"{counting['acc']:.3f}", "chosen without labels", **note)
+    elif counting.get("held_out_nmi") is not None:
+        first, last = records[0]["held_out_nmi"], counting["held_out_nmi"]
+        st.metric(f"Held-out NMI after {len(records) - 1} rounds", f"{last:.3f}", f"{last - first:+.3f} since round 0")
+
+
+def _counting(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The round whose scores count: the one a run chose among its rounds, else the last."""
+    last = records[-1]
+    return records[last["selection"]["round"]] if last.get("selection") else last
+
+
+def _picture(run: Run) -> None:
+    """Two pictures side by side: the map before and after, or C with the images as they come and by cluster."""
+    if run.description().method == "subspace":
+        _affinity_twice(run)
+    else:
+        _first_and_last_map(run)
+
+
+def _affinity_twice(run: Run) -> None:
+    if not run.num_rounds():
+        return
+    pictures = _affinity_pictures(run.name, run.version(), _run=run)
+    captions = ("unsorted", "by cluster")
+    for column, picture, caption in zip(st.columns(2), pictures, captions, strict=True):
+        with column:
+            st.image(picture, caption=caption, width="stretch", alt=f"which images make each other up, {caption}")
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _affinity_pictures(name: str, version: str, _run: Run) -> list[np.ndarray]:
+    """The last round's C without signs, (S, S) uint8, bright where one image takes much of another."""
+    snapshot = take_snapshot(_run, _run.num_rounds() - 1)
+    matrix = layer_of(snapshot, "plain")
+    woven = (weave(matrix, order_images(snapshot, order), side=_THUMB) for order in ("data", "cluster"))
+    return [(255 * one.values).astype(np.uint8) for one in woven]
 
 
 def _first_and_last_map(run: Run) -> None:
@@ -148,7 +196,10 @@ def _row(run: Run) -> dict[str, Any]:
         about, records = run.description(), run.round_metrics()
     except Problem as problem:
         return {"run": run.name, "state": f"cannot be read: {problem.why}"}
-    last = records[-1] if records else {}
+    counting = _counting(records) if records else {}
+    # a method that holds nothing out scores all its images
+    prefix, images = ("", "all images") if "nmi" in counting else ("held_out_", "held-out images")
+    nmi, acc = counting.get(f"{prefix}nmi"), counting.get(f"{prefix}acc")
     return {
         "run": run.name,
         "open": address_of(run),
@@ -157,8 +208,9 @@ def _row(run: Run) -> dict[str, Any]:
         "images": about.dataset_title,
         "seed": about.seed,
         "rounds": len(records),
-        "NMI": last.get("held_out_nmi"),
-        "ACC": last.get("held_out_acc"),
-        "W/T": last.get("within_share"),
+        "NMI": nmi,
+        "ACC": acc,
+        "scored on": "–" if nmi is None and acc is None else images,
+        "W/T": counting.get("within_share"),
         "made": about.created[:10],
     }
