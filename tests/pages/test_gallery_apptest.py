@@ -27,7 +27,7 @@ def fresh_caches() -> None:
 def express():
     """``express("name")``: a run of subspace clustering of two rounds, of which it chose the first: ACC .9, the last .7."""
 
-    def make(name: str = "digits-subspace") -> Run:
+    def make(name: str = "digits-subspace-steps") -> Run:
         description = Description(
             method="subspace",
             title="Made by hand",
@@ -109,7 +109,7 @@ def test_a_card_of_subspace_clustering_tells_the_chosen_step_over_all_images(exp
         "chosen without labels",
     )
     (link,) = [link.proto for link in app.get("page_link") if link.proto.query_string]
-    assert (link.label, link.query_string) == ("Open", "run=digits-subspace")
+    assert (link.label, link.query_string) == ("Open", "run=digits-subspace-steps")
     assert "held" not in metric.label.lower()
 
 
@@ -126,13 +126,13 @@ def test_a_card_shows_c_unsorted_and_by_cluster(express, nothing_shipped):
 def test_the_lessons_stand_in_one_row_with_subspace_clustering_last(express):
     express()
     links = [link.proto.query_string for link in _open("home").get("page_link") if link.proto.query_string]
-    assert links[0] == "run=digits" and links[-1] == "run=digits-subspace"
+    assert links[0] == "run=digits" and links[-1] == "run=digits-subspace-steps"
 
 
 def test_damaged_coefficients_cost_one_card_and_no_page(express, nothing_shipped):
     (express().path / "coefficients.npz").write_bytes(b"nothing")
     app = _open("home")
-    assert "coefficients.npz of run 'digits-subspace' cannot be read" in app.error[0].value.replace("\\", "")
+    assert "coefficients.npz of run 'digits-subspace-steps' cannot be read" in app.error[0].value.replace("\\", "")
     assert any(header.value == "Four papers" for header in app.header)
 
 
@@ -149,9 +149,9 @@ def test_the_table_says_which_images_a_score_is_counted_on(express, copy_run):
 
 def test_scores_that_were_handed_on_alone_are_in_the_table_and_on_no_card(express, nothing_shipped, tmp_path):
     run = express("whole")
-    export_scores(run, tmp_path / "runs" / "digits-subspace")
+    export_scores(run, tmp_path / "runs" / "digits-subspace-steps")
     app = _open("home")
     assert [link.proto.query_string for link in app.get("page_link") if link.proto.query_string] == ["run=whole"]
     table = _open("runs").dataframe[0].value.set_index("run")
-    assert table.loc["digits-subspace", ["NMI", "ACC"]].tolist() == [0.95, 0.9]
-    assert table.loc["digits-subspace", "open"] == "compare?table=own&runs=digits-subspace"
+    assert table.loc["digits-subspace-steps", ["NMI", "ACC"]].tolist() == [0.95, 0.9]
+    assert table.loc["digits-subspace-steps", "open"] == "compare?table=own&runs=digits-subspace-steps"

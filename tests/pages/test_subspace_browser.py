@@ -49,7 +49,7 @@ def visit(chromium, server) -> Iterator[Callable]:
         page.on("websocket", lambda socket: asked.add(urlparse(socket.url).hostname))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.extend(_complaint(message)))
-        page.goto(f"{server.address}/subspace?run=digits-subspace&{query}")
+        page.goto(f"{server.address}/subspace?run=digits-subspace-steps&{query}")
         page.wait_for_selector("[data-testid=stMain] h1")
         _settle(page)
         return page
@@ -107,16 +107,16 @@ def test_a_threshold_changes_the_picture_and_what_the_colour_bar_is_called(visit
     root = page.locator(".image-canvas").first
     first = root.evaluate(HEAT)
     page.get_by_role("radio", name="thresholded").click()
-    page.get_by_text("of the entries that hold 0.04 of their column").wait_for()
+    page.get_by_text("of the entries that hold 0.1 of their column").wait_for()
     _settle(page)
     page.wait_for_selector(READY)
     heat = root.evaluate(HEAT)
     assert heat != first
     assert page.locator(".heat-bar .heat-title").inner_text() == "|C| + |Cᵀ|, kept"
     page.get_by_role("slider", name=re.compile("rho")).press("ArrowRight")
-    page.get_by_text("of the entries that hold 0.06 of their column").wait_for()
+    page.get_by_text("of the entries that hold 0.12 of their column").wait_for()
     page.wait_for_function(f"root => ({HEAT})(root) !== '{heat}'", arg=root.element_handle())
-    assert _query(page)["rho"] == "0.06"
+    assert _query(page)["rho"] == "0.12"
 
 
 def test_zooming_keeps_the_pair_that_is_pinned(visit):
@@ -129,10 +129,11 @@ def test_zooming_keeps_the_pair_that_is_pinned(visit):
 
 def test_scrubbing_the_steps_changes_the_matrix_and_is_kept_between_views(visit):
     page = visit()
-    page.get_by_role("slider", name="Step of the fine-tuning").press("End")
+    page.get_by_role("slider", name="Step of the fine-tuning").press("Home")
     page.wait_for_function("location.search.includes('step=')")
     step = _query(page)["step"]
-    page.get_by_text(re.compile(f"Run digits-subspace, step {step}, solver adam")).wait_for()
+    assert step == "10"
+    page.get_by_text(re.compile(f"Run digits-subspace-steps, step {step}, solver adam")).wait_for()
     page.get_by_role("radio", name="Spectrum").click()
     page.wait_for_selector(PLOTTED)
     _settle(page)

@@ -86,6 +86,15 @@ def test_rows_that_point_outside_are_refused(run):
         run.coefficients()
 
 
+@pytest.mark.parametrize("content", [b"nothing", b"", b"PK\x03\x04nothing"])
+def test_a_file_of_anything_else_is_refused_without_advice_to_run_it(run, content):
+    run.save_coefficients(made(1))
+    (run.path / "coefficients.npz").write_bytes(content)
+    with pytest.raises(Problem, match=r"^coefficients\.npz of run 'first' cannot be read: ") as refused:
+        run.coefficients()
+    assert "pickle" not in str(refused.value)
+
+
 def test_they_go_with_an_exported_run(run, tmp_path):
     run.save_coefficients(made(2))
     export_folder(run, tmp_path / "out")

@@ -252,7 +252,9 @@ class Run:
         try:
             yield
         except Exception as error:  # a damaged file raises anything
-            raise Problem(f"{name} of run '{self.name}' cannot be read", str(error)) from error
+            # numpy takes what is neither an array nor a zip for a pickle, and says how to run it
+            why = "it is damaged" if "pickle" in str(error) else str(error)
+            raise Problem(f"{name} of run '{self.name}' cannot be read", why) from error
 
     @contextlib.contextmanager
     def _open_arrays(self, name: str):

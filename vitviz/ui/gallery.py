@@ -18,7 +18,7 @@ from vitviz.ui.labels import safe_label
 from vitviz.ui.navigation import METHOD_PAGES, address_of, page
 from vitviz.ui.problems import shown_problems
 
-_FIRST = ("digits", "digits-half-trained", "digits-unsupervised", "digits-subspace")
+_FIRST = ("digits", "digits-half-trained", "digits-unsupervised", "digits-subspace-steps")
 _THUMB = 200
 _PAPERS = (
     ("ViT deep clustering", "k-means and retraining in turns; maps, curves, movers", "deep_clustering"),

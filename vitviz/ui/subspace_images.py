@@ -54,7 +54,7 @@ def show_channels(run: Run) -> None:
     with right:
         gates = gates_of(shot)
         if gates is None:
-            st.info(words.NO_GATE.format(preset=run.description().preset or "digits-subspace"), icon=":material/tune:")
+            st.info(words.NO_GATE, icon=":material/tune:")
             return
         run_views.chart(figures.gate_bars(gates), key="subspace_gates")
         st.caption(words.gate_sentence(gates))

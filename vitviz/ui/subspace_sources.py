@@ -18,7 +18,7 @@ from vitviz.ui.pickers import pick_run
 if TYPE_CHECKING:
     from vitviz.explain.subspace_regroup import Regrouping
 
-METHODS, PRESET = ("subspace",), "digits-subspace"
+METHODS, PRESET = ("subspace",), "digits-subspace-steps"
 
 _lock = threading.Lock()  # two cores: a class that opens the page together computes one after the other
 

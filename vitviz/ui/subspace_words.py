@@ -86,10 +86,7 @@ GATE_CLASSES = (
     "The mean factor of each channel for each class. Equal rows mean that the gate does not look at what is in the "
     "picture."
 )
-NO_GATE = (
-    "This run has no channel attention. `python -m vitviz train subspace --preset {preset} --set attention=true` makes "
-    "one that has."
-)
+NO_GATE = "This run has no channel attention: its encoder lets every channel through whole. `--set attention=true` adds the gate."
 REBUILT = (
     "From the left: the image; decoded from its own features Z; decoded from the mix of the others' features, C Z. The "
     "better the others describe it, the less the last two differ."
