@@ -158,6 +158,19 @@ def test_the_squared_loss_is_the_formula():
     assert torch.allclose(loss.total, loss.reconstruction + loss.regularization + loss.expression)
 
 
+@pytest.mark.parametrize("form", ["squared", "literal"])
+def test_the_loss_and_its_gradients_are_the_same_with_what_was_kept(form):
+    found = []
+    for keep in ((), ("expressed",)):
+        model = started(img_size=6, channels=2, attention=True)
+        coefficients = (0.1 * torch.randn(4, 4, generator=seeded()).double()).requires_grad_()
+        images = images_of(6)
+        loss = subspace_loss(images, model(images, coefficients, keep=keep), coefficients, form=form).total
+        loss.backward()
+        found.append([loss, coefficients.grad, *(value.grad for value in model.parameters())])
+    assert all(torch.allclose(a, b, rtol=1e-12, atol=1e-12) for a, b in zip(*found, strict=True))
+
+
 def test_the_literal_loss_has_the_norms_of_the_squared_one_without_the_squares():
     coefficients, latent = (torch.randn(5, n, generator=seeded(n)).double() for n in (5, 7))
     weights = {"coefficient_weight": 1.0, "expression_weight": 2.0}

@@ -25,7 +25,7 @@ from vitviz.training import subspace
 from vitviz.training.drive import drive, make_projection
 from vitviz.training.methods import METHODS, config_of, count_records
 from vitviz.training.setup import load_images
-from vitviz.training.subspace import check_size, solver_settings
+from vitviz.training.subspace import fit_size, solver_settings
 from vitviz.training.subspace_model import embed_with, load_model, to_pixels
 
 NEIGHBORS = {"solver": "neighbors", "attention": False}
@@ -385,25 +385,15 @@ def test_a_dead_gate_is_told(train):
 # Limits
 
 
-@pytest.mark.parametrize(
-    ("changes", "cause"),
-    [
-        ({"attention": False}, "solver=adam"),
-        ({"solver": "ridge", "attention": False}, "solver=ridge"),
-        ({"solver": "neighbors"}, "attention=true"),
-    ],
-)
-def test_a_dense_matrix_of_too_many_images_is_refused_before_anything_is_trained(tiny, changes, cause):
-    check_size(tiny("subspace", **changes), 2_000)
-    with pytest.raises(
-        Problem, match=rf"2,001 images are too many for {cause}: .* set solver=neighbors without attention"
-    ):
-        check_size(tiny("subspace", **changes), 2_001)
+def test_too_many_images_for_a_gate_are_refused_before_anything_is_trained(tiny):
+    assert fit_size(tiny("subspace"), 2_000) == tiny("subspace")
+    with pytest.raises(Problem, match=r"2,001 images are too many for attention=true: .* set attention=false"):
+        fit_size(tiny("subspace"), 2_001)
 
 
-@pytest.mark.parametrize("solver", ["neighbors", "auto"])
+@pytest.mark.parametrize("solver", ["neighbors", "auto", "adam", "ridge"])
 def test_many_images_go_to_their_neighbors(tiny, train, monkeypatch, solver):
-    check_size(tiny("subspace", solver=solver, attention=False), 50_000)
+    fit_size(tiny("subspace", solver=solver, attention=False), 50_000)
     monkeypatch.setattr(subspace, "MAX_DENSE_IMAGES", 100)
     (record,) = train("many", "subspace", solver=solver, attention=False).round_metrics()
     assert record["solver"] == "neighbors"

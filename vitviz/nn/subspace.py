@@ -209,7 +209,7 @@ def subspace_loss(
     """``1/2 |X - Xhat|^2 + lambda1 |C|^2 + lambda2 / 2 |Z - C Z|^2``, sums over all images and pixels.
 
     Args:
-        coefficients: C (N, N) with Z = C Z, that ``output`` was made with.
+        coefficients: C (N, N) with Z = C Z, that ``output`` was made with; where it was asked to keep C Z, that is used.
         form: ``squared`` as DSC-Net computes it; ``literal`` with the bare norms that the paper prints, kept 1e-8 above the root
             of 0 so that the gradient at C = 0 is 0.
     """
@@ -219,6 +219,7 @@ def subspace_loss(
         coefficient_weight=coefficient_weight,
         expression_weight=expression_weight,
         form=form,
+        expressed=output.expressed,
     )
     return SubspaceLoss(0.5 * _size(images - output.restored, form), regularization, expression)
 
@@ -230,9 +231,13 @@ def self_expression_loss(
     coefficient_weight: float = 1.0,
     expression_weight: float = 150.0,
     form: LossForm = "squared",
+    expressed: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """``lambda1 |C|^2`` and ``lambda2 / 2 |Z - C Z|^2`` for C (N, N) and Z (N, D), rows = images; ``form`` as above."""
-    expression = _size(latent - coefficients @ latent, form)
+    """``lambda1 |C|^2`` and ``lambda2 / 2 |Z - C Z|^2`` for C (N, N) and Z (N, D), rows = images; ``form`` as above.
+
+    ``expressed``: C Z where it is at hand, which saves the larger part of the work.
+    """
+    expression = _size(latent - (coefficients @ latent if expressed is None else expressed), form)
     return coefficient_weight * _size(coefficients, form), 0.5 * expression_weight * expression
 
 

@@ -49,11 +49,12 @@ def train_subspace(config: SubspaceConfig, run: Run) -> Iterator[Record]:
 
     With ``adam`` the chosen steps become rounds; with a closed or sparse C there is one round, of the final Z. The last round's
     ``selection`` says which round counts and what each rule would have picked. Goes on after the last resume point of ``run``.
+    Of too many images for a dense C each is made of its neighbors alone, whatever the solver, and the round says so.
 
-    Raises: Problem when there are too many images for a dense C, every restart came to a dead encoder, or the loss stops being
+    Raises: Problem when there are too many images to train a gate, every restart came to a dead encoder, or the loss stops being
     finite.
     """
-    check_size(config, run.description().num_images)
+    config = fit_size(config, run.description().num_images)
     bench = _Bench(config, run, load_images(run))
     bench.resume()
     yield from bench.pretrain()
@@ -64,16 +65,20 @@ def train_subspace(config: SubspaceConfig, run: Run) -> Iterator[Record]:
     run.save_weights(bench.parameters())
 
 
-def check_size(config: SubspaceConfig, num_images: int) -> None:
-    """Raises Problem when ``config`` needs a dense C of more than ``MAX_DENSE_IMAGES`` images."""
-    if num_images <= MAX_DENSE_IMAGES or not (config.is_joint or config.solver == "ridge"):
-        return
-    cause = f"solver={config.solver}" if config.solver in ("adam", "ridge") else "attention=true"
-    raise Problem(
-        f"{num_images:,} images are too many for {cause}",
-        f"it needs a dense C of {num_images:,} x {num_images:,} numbers, and {MAX_DENSE_IMAGES:,} images are the limit",
-        f"set solver=neighbors without attention, or limit={MAX_DENSE_IMAGES}",
-    )
+def fit_size(config: SubspaceConfig, num_images: int) -> SubspaceConfig:
+    """``config``, with a solver that makes no dense C where there are more than ``MAX_DENSE_IMAGES`` images.
+
+    Raises: Problem when there is a gate to train, which takes a dense C.
+    """
+    if num_images <= MAX_DENSE_IMAGES:
+        return config
+    if config.attention:
+        raise Problem(
+            f"{num_images:,} images are too many for attention=true",
+            f"it needs a dense C of {num_images:,} x {num_images:,} numbers, and {MAX_DENSE_IMAGES:,} images are the limit",
+            f"set attention=false, or limit={MAX_DENSE_IMAGES}",
+        )
+    return dataclasses.replace(config, solver="auto") if config.solver in ("adam", "ridge") else config
 
 
 class _Joint(nn.Module):
@@ -307,5 +312,5 @@ def solver_settings(config: SubspaceConfig) -> SolverSettings:
 
 def _suggest(latent: Tensor) -> tuple[str, str]:
     if len(latent) > MAX_DENSE_IMAGES:
-        return "neighbors", f"{len(latent):,} images are more than the {MAX_DENSE_IMAGES:,} that a dense C is made for"
+        return "neighbors", f"{len(latent):,} images are more than the {MAX_DENSE_IMAGES:,} a dense C is made for"
     return suggest_solver(latent)
