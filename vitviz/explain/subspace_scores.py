@@ -1,7 +1,7 @@
 """Scores of a subspace run over its steps and seeds, which step each rule picks, and the spectrum of its graph."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -48,7 +48,8 @@ def mass_steps(run: Run, others: Sequence[Run] = ()) -> list[StepCurve]:
     inside classes as ``second``.
     """
     steps, values = _series(run, "class_mass")
-    lines = score_steps(run, "in_block_mass", others)
+    *beside, own = score_steps(run, "in_block_mass", others)
+    lines = [*beside, replace(own, name=f"inside clusters, seed {run.description().seed}")]
     if np.isfinite(values).any():
         lines.append(StepCurve("inside classes (uses labels)", run.name, steps, values, "second"))
     return lines

@@ -222,7 +222,7 @@ def headline_sentence(run: Run, record: Mapping[str, Any]) -> str:
     size = f"{len(run.samples().indices):,} images"
     return (
         f"Over all {size}, none held out: {chosen}, solver {record['solver']} "
-        f"({safe_label(record['solver_reason'], max_length=200)}). No label took part in any choice."
+        f"({safe_label(record['solver_reason'], max_length=200)}). The run itself looked at no label."
     )
 
 
