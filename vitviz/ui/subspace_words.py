@@ -207,7 +207,9 @@ def masses_sentence(masses: Mapping[str, float | None]) -> str:
 def no_images(run: Run) -> str:
     """How the images of a run come to this machine."""
     name = safe_label(run.description().dataset)
-    return f"The images of this run are not on this machine. `python -m vitviz data get {name}`, or `VITVIZ_DATA`, brings them."
+    return (
+        f"The images of this run are not on this machine. `python -m vitviz data get {name}` says how they come here."
+    )
 
 
 def headline_sentence(run: Run, record: Mapping[str, Any]) -> str:
