@@ -2,9 +2,11 @@
 
 import pytest
 
+from vitviz.clustering.affinity import DENSE_THRESHOLD
 from vitviz.config import from_plain
 from vitviz.training.methods import METHODS
 from vitviz.training.presets import PRESETS, preset_rows
+from vitviz.training.subspace_config import SubspaceConfig
 from vitviz.training.supertokens import build_embedding
 
 TABLES = [name for name, preset in PRESETS.items() if preset.variants]
@@ -45,6 +47,15 @@ def test_the_table_of_the_subspace_paper_has_seven_cells_that_no_label_chooses()
     for config in found.values():
         assert (config.solver, config.epochs, config.num_steps, config.select) == ("adam", 1200, 30, "fixed")
     assert len(preset_rows(PRESETS["table2"], "t")) == 21
+
+
+@pytest.mark.parametrize("name", ["coil20-paper", "table2"])
+def test_what_is_called_dsc_net_has_the_numbers_of_its_code(name):
+    every = configs(name).values() or [from_plain(SubspaceConfig, PRESETS[name].settings)]
+    for config in every:
+        assert (config.coefficient_weight, config.expression_weight, config.finetune_lr) == (1, 150, 1e-3)
+        assert (config.affinity, config.threshold, config.subspace_dim, config.power) == ("ji", None, 12, 8)
+        assert config.count_diagonal and DENSE_THRESHOLD == 0.04
 
 
 def test_rows_are_named_after_base_variant_and_seed_and_a_seed_is_finished_first():
