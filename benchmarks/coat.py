@@ -7,9 +7,8 @@ Cores: one picture, 8 heads of width 8, normal random queries, keys and values; 
 clustered softmax is compared with ``scaled_dot_product_attention``; what is factorised with timm's module, its layers and its
 position encoding taken out (it still adds a zero). The row of the hashes alone says what they take beside timm's whole core.
 
-Whole models: one picture of 224 px; weights are drawn from seed 0, queries, keys and values 30 times as large. Clustering
-attention is never the cheaper way for CoaT's own attention: it is there to be seen. With ``--run`` a trained run's own images say
-how often the class stays the same.
+Whole models: one picture of 224 px; weights are drawn from seed 0, queries, keys and values 30 times as large. With ``--run`` the
+images that a trained run held out say how often the class stays the same.
 """
 
 import argparse
@@ -68,7 +67,9 @@ def measure(quick: bool, run_name: str | None) -> Iterator[Row]:
 
 
 def _cores(num_tokens: int, repeats: int) -> Iterator[Row]:
-    qkv = torch.randn(3, 1, HEADS, num_tokens, DIM, generator=torch.Generator().manual_seed(0))
+    # in memory as a model's one layer for all three leaves them
+    layer = torch.randn(1, num_tokens, 3, HEADS, DIM, generator=torch.Generator().manual_seed(0))
+    qkv = layer.permute(2, 0, 3, 1, 4)
     timm_core = _timm_core(qkv)
     torch.testing.assert_close(timm_core(), _mixed("unclustered", qkv, SIGN), rtol=1e-4, atol=1e-4)
     works: dict[str, Work] = {
