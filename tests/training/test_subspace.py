@@ -23,6 +23,7 @@ from vitviz.runs import atomic
 from vitviz.runs.folder import Run, find_run
 from vitviz.training import subspace
 from vitviz.training.drive import drive, make_projection
+from vitviz.training.loop import mix_seeds
 from vitviz.training.methods import METHODS, config_of, count_records
 from vitviz.training.setup import load_images
 from vitviz.training.subspace import fit_size, solver_settings
@@ -38,6 +39,7 @@ VARIANTS = {
     "neighbors": NEIGHBORS,
     "gate before neighbors": {"solver": "neighbors"},
     "auto": {"solver": "auto", "attention": False},
+    "three starts": {"num_starts": 3, "epochs": 2, "num_steps": 2, "fixed_step": 2},
 }
 
 
@@ -247,7 +249,7 @@ def test_the_fixed_step_counts_and_other_rules_are_only_marked(finished_subspace
     assert selection["acc"] == rounds[1]["acc"] == selection["marks"]["fixed"]["acc"]
     steps = [record for record in finished_subspace.metrics() if record["kind"] == "step"]
     assert selection["marks"]["oracle"]["acc"] == max(record["acc"] for record in steps)
-    assert selection["marks"]["eigengap"]["eigengap"] == max(record["eigengap"] for record in steps)
+    assert selection["marks"]["eigengap"]["eigengap"] == max(record["eigengap"] for record in steps[1:])
 
 
 def test_the_eigengap_counts_when_asked_for(train):
@@ -351,6 +353,42 @@ def test_a_dead_encoder_is_started_again_from_another_seed(start, monkeypatch):
     drive(run)
     assert kinds(run).count("epoch") == 3 and {r["attempt"] for r in run.metrics() if r["kind"] == "epoch"} == {2}
     assert "the encoder died 2 times" in run.round_metrics()[0]["warnings"][0]
+
+
+def test_of_several_starts_the_one_that_restores_best_is_gone_on_with(start):
+    run = start("several", "subspace", num_starts=3, epochs=2, **NEIGHBORS)
+    drive(run)
+    records = [record for record in run.metrics() if record["kind"] == "epoch"]
+    assert [record["attempt"] for record in records] == [0, 0, 1, 1, 2, 2]
+    last = {record["attempt"]: record["loss"] for record in records}
+    assert len(set(last.values())) == 3
+    best = min(last, key=last.get)
+    (found,) = run.round_metrics()
+    assert found["attempt"] == best and found["loss"] == last[best] and found["warnings"] == []
+    assert count_records(config_of(run)) == len(run.metrics())
+    seeds = [0, mix_seeds(0, 0, 1), mix_seeds(0, 0, 2)]
+    if best:
+        alone = start("alone", "subspace", epochs=2, **NEIGHBORS, seed=seeds[best])
+        drive(alone)
+        assert np.array_equal(alone.round(0).embeddings, run.round(0).embeddings)
+
+
+def test_a_dead_start_among_several_costs_a_seed_and_no_record_of_the_others(start, monkeypatch):
+    build, built = subspace.build_model, []
+
+    def second_is_dead(*arguments, **settings):
+        model = build(*arguments, **settings)
+        built.append(model)
+        if len(built) == 2:
+            with torch.no_grad():
+                model.encoder.bias.fill_(-100)
+        return model
+
+    monkeypatch.setattr(subspace, "build_model", second_is_dead)
+    run = start("one-died", "subspace", num_starts=2, epochs=2, **NEIGHBORS)
+    drive(run)
+    assert [record["attempt"] for record in run.metrics() if record["kind"] == "epoch"] == [0, 0, 2, 2]
+    assert "the encoder died 1 times" in run.round_metrics()[0]["warnings"][0]
 
 
 def test_resuming_goes_on_with_the_start_that_lived(start, monkeypatch, content_of):

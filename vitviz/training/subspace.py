@@ -21,6 +21,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ from vitviz.training.subspace_selection import choose_round, mark_steps
 Record = dict[str, Any]
 MAX_RESTARTS = 3
 _EPOCHS_PER_RESUME_POINT = 10
+_BEST = "best."
 
 
 def train_subspace(config: SubspaceConfig, run: Run) -> Iterator[Record]:
@@ -90,6 +92,15 @@ class _Joint(nn.Module):
         self.coefficients = nn.Parameter(torch.full((num_images, num_images), start))
 
 
+@dataclass(frozen=True)
+class _Start:
+    """One pretrained autoencoder: which attempt it was, the reconstruction loss of its last epoch, its tensors."""
+
+    attempt: int
+    loss: float
+    tensors: dict[str, np.ndarray]
+
+
 class _Bench:
     """The network, its optimiser and the images of one run, between two records."""
 
@@ -97,12 +108,16 @@ class _Bench:
         self.config, self.run, self.images = config, run, images
         self.device = pick_device(config.device)
         self.pixels = to_pixels(images).to(self.device)
+        self.num_started, self.num_died = 0, 0
+        self.best: _Start | None = None
         self._begin(0)
 
     # Where it stands
 
     def resume(self) -> None:
-        """Put everything back to the last resume point: ``epoch`` and ``step`` are how many of each are done."""
+        """Put everything back to the last resume point: ``epoch`` and ``step`` are how many of each are done, ``num_started`` how
+        many starts before this one.
+        """
         point = self.run.resume_point()
         if point is None:
             self.run.rewind(num_records=0, num_rounds=0)
@@ -114,6 +129,10 @@ class _Bench:
             self._join()
             self.step = place["step"]
         load_state_tensors(tensors, self.model, self.optimizer)
+        self.num_started, self.num_died = place.get("num_started", 0), place.get("num_died", 0)
+        if place.get("best"):
+            kept = {name.removeprefix(_BEST): value for name, value in tensors.items() if name.startswith(_BEST)}
+            self.best = _Start(*place["best"], kept)
         self.run.rewind(num_records=place["num_records"], num_rounds=place["num_rounds"])
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -141,13 +160,45 @@ class _Bench:
         self.optimizer = make_optimizer(self.model, lr=config.finetune_lr, weight_decay=0.0)
 
     def _save_resume_point(self) -> None:
-        place = {"attempt": self.attempt, "epoch": self.epoch, "step": self.step, "num_rounds": self.run.num_rounds()}
-        self.run.save_resume_point(state_tensors(self.model, self.optimizer), place)
+        tensors, best = state_tensors(self.model, self.optimizer), self.best
+        if best is not None:
+            tensors |= {f"{_BEST}{name}": value for name, value in best.tensors.items()}
+        place = {
+            "attempt": self.attempt,
+            "epoch": self.epoch,
+            "step": self.step,
+            "num_rounds": self.run.num_rounds(),
+            "num_started": self.num_started,
+            "num_died": self.num_died,
+            "best": None if best is None else (best.attempt, best.loss),
+        }
+        self.run.save_resume_point(tensors, place)
 
     # Pretraining
 
     def pretrain(self) -> Iterator[Record]:
-        """The epochs that are missing; from the first again, with another seed, when the encoder dies."""
+        """The starts that are missing, each from a seed of its own; goes on with the one that restores the images best."""
+        while self.num_started < self.config.num_starts and not self.step:
+            yield from self._train_start()
+            loss = self.run.metrics()[-1]["loss"]
+            if self.best is None or loss < self.best.loss:
+                self.best = _Start(self.attempt, loss, state_tensors(self.model))
+            self.num_started += 1
+            if self.num_started < self.config.num_starts:
+                self._begin(self.attempt + 1)
+            else:
+                self._take_best()
+            self._save_resume_point()
+
+    def _take_best(self) -> None:
+        if self.best.attempt != self.attempt:
+            self._begin(self.best.attempt)
+            load_state_tensors(self.best.tensors, self.model)
+            self.epoch = self.config.epochs
+        self.best = None
+
+    def _train_start(self) -> Iterator[Record]:
+        """The epochs that are missing of one start; from the first again, with another seed, when the encoder dies."""
         while self.epoch < self.config.epochs:
             record = self._train_epoch()
             if self._is_dead(record):
@@ -186,13 +237,15 @@ class _Bench:
         return self.epoch == self.config.epochs and is_dead_encoder(encode_all(self._autoencoder, self.pixels)[0])
 
     def _restart(self) -> None:
-        if self.attempt >= MAX_RESTARTS:
+        if self.num_died >= MAX_RESTARTS:
             raise Problem(
                 "the encoder died in every attempt",
-                f"after {self.attempt + 1} starts Z is the same for all images",
+                f"after {self.num_died + 1} starts Z is the same for all images",
                 "use more channels, a lower learning rate, or another seed",
             )
-        self.run.rewind(num_records=0, num_rounds=0)
+        of_others = sum(record["attempt"] != self.attempt for record in self.run.metrics())
+        self.run.rewind(num_records=of_others, num_rounds=0)
+        self.num_died += 1
         self._begin(self.attempt + 1)
         self._save_resume_point()
 
@@ -280,8 +333,8 @@ class _Bench:
             restored = self._autoencoder.decode(found.latent)
         record |= {**solved, "attempt": self.attempt, **self._last_losses()}
         record["reconstruction_error"] = (restored - self.pixels).square().mean().item()
-        if self.attempt:
-            died = f"the encoder died {self.attempt} times; this is the start with seed {self.seed}"
+        if self.num_died:
+            died = f"the encoder died {self.num_died} times; this is the start with seed {self.seed}"
             record["warnings"] = [died, *record["warnings"]]
         is_last = not self.config.is_joint or step == self.config.num_steps
         record["selection"] = self._selection(record) if is_last else None
@@ -290,7 +343,9 @@ class _Bench:
         return record
 
     def _last_losses(self) -> Record:
-        return {key: value for key, value in self.run.metrics()[-1].items() if key == "loss" or key.endswith("_loss")}
+        """Those of the last step, or of the last epoch of the start that was gone on with."""
+        *_, last = (record for record in self.run.metrics() if record.get("attempt", self.attempt) == self.attempt)
+        return {key: value for key, value in last.items() if key == "loss" or key.endswith("_loss")}
 
     def _selection(self, record: Record) -> Record:
         rule, fixed = self.config.select, min(self.config.fixed_step, self.config.num_steps)

@@ -35,6 +35,9 @@ class SubspaceConfig:
     identity_gate: bool = False
     # pretraining on reconstruction
     epochs: int = 1200
+    num_starts: int = (
+        1  # the one that restores the images best is gone on with; with few channels half of one may be dead
+    )
     batch_size: int = 256
     lr: float = 1e-3
     # the joint fine-tuning: of ``adam`` always, of the others where there is a gate to train
@@ -69,7 +72,9 @@ class SubspaceConfig:
 
     def __post_init__(self):
         check_at_least(
-            self, 1, "epochs batch_size num_clusters num_restarts channels min_hidden num_steps num_neighbors"
+            self,
+            1,
+            "epochs num_starts batch_size num_clusters num_restarts channels min_hidden num_steps num_neighbors",
         )
         check_at_least(self, 1, "num_iterations subspace_dim fixed_step score_every round_every")
         check_at_least(self, 0, "seed lr finetune_lr rd_ratio coefficient_start")
@@ -98,4 +103,4 @@ class SubspaceConfig:
     def num_records(self) -> int:
         """How many records a run yields: its epochs, its steps, and its rounds."""
         num_rounds = len(self.round_steps()) if self.solver == "adam" else 1
-        return self.epochs + (self.num_steps if self.is_joint else 0) + num_rounds
+        return self.epochs * self.num_starts + (self.num_steps if self.is_joint else 0) + num_rounds

@@ -11,12 +11,15 @@ def mark_steps(scored: Scored, *, fixed_step: int) -> dict[str, dict[str, Any]]:
     """The ``step``, ``eigengap`` and scores that each rule picks among ``scored``: records by step, at least one.
 
     ``fixed``: the last step up to ``fixed_step``, or the first where there is none. ``eigengap``: the first with the largest gap
-    after the K-th eigenvalue. ``oracle``: the first with the largest ACC, which takes the labels to know and so is no result;
+    after the K-th eigenvalue, from two thirds of the way to ``fixed_step`` on, since C first has to grow: the graph of an early
+    one falls apart anyhow. ``oracle``: the first with the largest ACC, which takes the labels to know and so is no result;
     left out where there are no labels.
     """
+    fixed = ([record for record in scored if record["step"] <= fixed_step] or scored[:1])[-1]
+    grown = [record for record in scored if 3 * record["step"] >= 2 * fixed["step"]]
     picked = {
-        "fixed": ([record for record in scored if record["step"] <= fixed_step] or scored[:1])[-1],
-        "eigengap": max(scored, key=lambda record: record["eigengap"]),
+        "fixed": fixed,
+        "eigengap": max(grown, key=lambda record: record["eigengap"]),
     }
     labelled = [record for record in scored if record["acc"] is not None]
     if labelled:
