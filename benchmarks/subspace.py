@@ -32,10 +32,10 @@ from vitviz.data.sets import open_image_set
 from vitviz.errors import Problem
 from vitviz.nn.subspace import SubspaceAutoencoder, subspace_loss
 from vitviz.training.loop import EpochPlan, make_optimizer, train_epoch
-from vitviz.training.subspace import solver_settings
 from vitviz.training.subspace_config import SubspaceConfig
 from vitviz.training.subspace_model import build_model, encode_all, to_pixels
 from vitviz.training.subspace_rounds import cluster_coefficients
+from vitviz.training.subspace_solving import solver_settings
 
 RIVAL = "DSC-Net's recipe"
 OURS = ("neighbors", "ridge", "adam")

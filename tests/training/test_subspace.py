@@ -21,13 +21,13 @@ from vitviz.errors import Problem
 from vitviz.nn.subspace import subspace_loss
 from vitviz.runs import atomic
 from vitviz.runs.folder import Run, find_run
-from vitviz.training import subspace
+from vitviz.training import subspace, subspace_solving
 from vitviz.training.drive import drive, make_projection
 from vitviz.training.loop import mix_seeds
 from vitviz.training.methods import METHODS, config_of, count_records
 from vitviz.training.setup import load_images
-from vitviz.training.subspace import fit_size, solver_settings
 from vitviz.training.subspace_model import embed_with, load_model, to_pixels
+from vitviz.training.subspace_solving import fit_size, solver_settings
 
 NEIGHBORS = {"solver": "neighbors", "attention": False}
 VARIANTS = {
@@ -432,7 +432,7 @@ def test_too_many_images_for_a_gate_are_refused_before_anything_is_trained(tiny)
 @pytest.mark.parametrize("solver", ["neighbors", "auto", "adam", "ridge"])
 def test_many_images_go_to_their_neighbors(tiny, train, monkeypatch, solver):
     fit_size(tiny("subspace", solver=solver, attention=False), 50_000)
-    monkeypatch.setattr(subspace, "MAX_DENSE_IMAGES", 100)
+    monkeypatch.setattr(subspace_solving, "MAX_DENSE_IMAGES", 100)
     (record,) = train("many", "subspace", solver=solver, attention=False).round_metrics()
     assert record["solver"] == "neighbors"
     assert solver == "neighbors" or "200 images are more than the 100" in record["solver_reason"]

@@ -100,7 +100,7 @@ def largest_jump(run: Run) -> tuple[int, int, float] | None:
 
 
 def pretraining_curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs (T,), from 1, and the reconstruction loss of an image, ``1/2 |x - xhat|^2``, (T,): of the start that was gone on with."""
+    """Epochs (T,), from 1, and the reconstruction loss of an image, ``1/2 |x - xhat|^2``, (T,), of the start gone on with."""
     records = [record for record in run.metrics() if record["kind"] == "epoch"]
     gone_on_with = [record.get("attempt", 0) for record in [*records[-1:], *run.round_metrics()]]
     records = [record for record in records if record.get("attempt", 0) == gone_on_with[-1]]

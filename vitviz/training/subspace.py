@@ -8,7 +8,7 @@ piece                           what                                            
 equation 1                      the channel gate                                    ``nn.subspace.ChannelAttention``
 autoencoder, loss               one convolution and back; the three parts           ``nn/subspace.py``
 pretraining, fine-tuning        epochs on reconstruction; all images in every step  here
-C with a given Z                ``ridge`` and ``neighbors``                         ``clustering/self_expression.py``
+C with a given Z                ``ridge`` and ``neighbors``                         ``training/subspace_solving.py``
 A = |C| + |C^T|, DSC-Net's      C to an affinity                                    ``clustering/affinity.py``
 spectral clustering             an affinity to labels                               ``clustering/spectral.py``
 rounds, ``coefficients.npz``    what is scored and kept                             ``training/subspace_rounds.py``
@@ -28,17 +28,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitviz.clustering.self_expression import SolverSettings, express, suggest_solver
 from vitviz.data.device import pick_device
 from vitviz.errors import Problem
 from vitviz.nn.subspace import SubspaceAutoencoder, is_dead_encoder, subspace_loss
 from vitviz.runs.folder import Run
 from vitviz.training.loop import EpochPlan, load_state_tensors, make_optimizer, mix_seeds, state_tensors, train_epoch
 from vitviz.training.setup import load_images
-from vitviz.training.subspace_config import MAX_DENSE_IMAGES, SubspaceConfig
+from vitviz.training.subspace_config import SubspaceConfig
 from vitviz.training.subspace_model import add_gate, build_model, encode_all, to_pixels
 from vitviz.training.subspace_rounds import Expressed, cluster_coefficients, save_subspace_round, score
 from vitviz.training.subspace_selection import choose_round, mark_steps
+from vitviz.training.subspace_solving import fit_size, solve_latent
 
 Record = dict[str, Any]
 MAX_RESTARTS = 3
@@ -65,22 +65,6 @@ def train_subspace(config: SubspaceConfig, run: Run) -> Iterator[Record]:
     elif not run.num_rounds():
         yield bench.solve(step=0)
     run.save_weights(bench.parameters())
-
-
-def fit_size(config: SubspaceConfig, num_images: int) -> SubspaceConfig:
-    """``config``, with a solver that makes no dense C where there are more than ``MAX_DENSE_IMAGES`` images.
-
-    Raises: Problem when there is a gate to train, which takes a dense C.
-    """
-    if num_images <= MAX_DENSE_IMAGES:
-        return config
-    if config.attention:
-        raise Problem(
-            f"{num_images:,} images are too many for attention=true",
-            f"it needs a dense C of {num_images:,} x {num_images:,} numbers, and {MAX_DENSE_IMAGES:,} images are the limit",
-            f"set attention=false, or limit={MAX_DENSE_IMAGES}",
-        )
-    return dataclasses.replace(config, solver="auto") if config.solver in ("adam", "ridge") else config
 
 
 class _Joint(nn.Module):
@@ -315,14 +299,9 @@ class _Bench:
 
     def solve(self, step: int) -> Record:
         """The one round of a solver that takes Z as it is."""
-        began = time.perf_counter()
         latent, gate = encode_all(self._autoencoder, self.pixels)
-        solver, reason = self.config.solver, "chosen by the settings"
-        if solver == "auto":
-            solver, reason = _suggest(latent)
-        coefficients = express(latent, solver, solver_settings(self.config))
+        coefficients, solved = solve_latent(latent, self.config)
         found = cluster_coefficients(self.config, latent, gate, coefficients)
-        solved = {"solver": solver, "solver_reason": reason, "solve_seconds": time.perf_counter() - began}
         return self._finish_round(found, step, **solved)
 
     def _finish_round(self, found: Expressed, step: int, **solved: Any) -> Record:
@@ -352,20 +331,3 @@ class _Bench:
         rounds = [*self.run.round_metrics(), record]
         scored = [entry for entry in self.run.metrics() if entry["kind"] == "step" and "acc" in entry] or rounds
         return {**choose_round(rounds, rule=rule, fixed_step=fixed), "marks": mark_steps(scored, fixed_step=fixed)}
-
-
-def solver_settings(config: SubspaceConfig) -> SolverSettings:
-    """What ``clustering.self_expression`` reads of the settings."""
-    return SolverSettings(
-        ridge_strength=config.ridge_strength,
-        zero_diagonal=config.zero_diagonal,
-        num_neighbors=config.num_neighbors,
-        neighbor_strength=config.neighbor_strength,
-        num_iterations=config.num_iterations,
-    )
-
-
-def _suggest(latent: Tensor) -> tuple[str, str]:
-    if len(latent) > MAX_DENSE_IMAGES:
-        return "neighbors", f"{len(latent):,} images are more than the {MAX_DENSE_IMAGES:,} a dense C is made for"
-    return suggest_solver(latent)
