@@ -170,7 +170,8 @@ def test_a_deep_link_as_the_first_request_shows_its_page_with_the_navigation(vis
     assert page.locator("h1").inner_text() == "Deep clustering"
     assert page.title() == "Deep clustering · vitviz"
     names = page.locator("[data-testid=stSidebarNavLink]").all_inner_texts()
-    assert [name.split("\n")[-1] for name in names] == ["Home", "Super tokens", "Deep clustering", "Compare", "Runs"]
+    listed = ["Home", "Super tokens", "Deep clustering", "Subspace clustering", "Compare", "Runs"]
+    assert [name.split("\n")[-1] for name in names] == listed
     page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
     assert page.locator("[data-testid=stPlotlyChart]").count() == 5
     assert page.get_by_role("radio", name="Curves").get_attribute("aria-checked") == "true"
@@ -338,7 +339,7 @@ def test_a_link_reproduces_a_view_with_all_its_controls(visit):
 
 @pytest.mark.parametrize(("size", "dark"), [((390, 844), True), ((1440, 900), False)], ids=["telephone", "desktop"])
 def test_every_page_and_view_fits_its_screen_and_can_be_read_by_all(visit, size, dark):
-    for path in ("/", "/runs", "/deep_clustering"):
+    for path in ("/", "/runs", "/subspace", "/deep_clustering"):
         page = visit(path, size=size, dark=dark)
         _fits_and_is_readable(page)
     for view in VIEWS[1:]:
