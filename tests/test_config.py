@@ -60,8 +60,10 @@ def random_value(hint: object, draw: random.Random) -> object:
 def random_config(config_class: type, draw: random.Random) -> object:
     hints = typing.get_type_hints(config_class)
     values = {field.name: random_value(hints[field.name], draw) for field in dataclasses.fields(config_class)}
-    divisible = {name: value for name, value in (("embed_dim", 64), ("img_size", 64)) if name in values}
-    return config_class(**{**values, **divisible})
+    # numbers that others must divide, and lists of a certain length
+    fitting = {"embed_dim": 64, "img_size": 64, "clustered_stages": (2, 3)}
+    fitting |= {"embed_dims": (64, 64, 128, 8), "serial_depths": (1, 2, 4, 8), "mlp_ratios": (0.5, 1.0, 2.0, 4.5)}
+    return config_class(**{**values, **{name: value for name, value in fitting.items() if name in values}})
 
 
 def random_class(draw: random.Random) -> type:

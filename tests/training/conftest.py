@@ -65,6 +65,22 @@ TINY = {
         "subspace_dim": 4,
         "num_restarts": 2,
     },
+    "coat": {
+        "dataset": "digits",
+        "img_size": 32,
+        "limit": 200,
+        "held_out_fraction": 0.5,
+        "patch_size": 4,
+        "embed_dims": [8, 8, 16, 16],
+        "serial_depths": [1, 1, 1, 1],
+        "mlp_ratios": [2, 2, 2, 2],
+        "num_heads": 2,
+        "epochs": 2,
+        "batch_size": 32,
+        "bfloat16": "off",
+        "num_restarts": 2,
+        "projection": "none",
+    },
 }
 
 
@@ -140,6 +156,12 @@ def finished_supertokens(_finished) -> Run:
 def finished_subspace(_finished) -> Run:
     """A tiny run of subspace clustering, trained to its end; it is shared, so only to be read."""
     return _finished["subspace"]
+
+
+@pytest.fixture
+def finished_coat(_finished) -> Run:
+    """A tiny CoaT with clustered queries, trained to its end; it is shared, so only to be read."""
+    return _finished["coat"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -47,6 +48,13 @@ def test_sections_hold_the_pages_in_their_order(written):
 def test_every_method_has_a_page_that_exists():
     assert set(navigation.METHOD_PAGES) == set(METHODS)
     assert set(navigation.METHOD_PAGES.values()) <= set(LISTED)
+
+
+def test_a_run_whose_method_has_no_page_yet_is_looked_at_among_any_runs():
+    about = SimpleNamespace(method="coat")
+    assert (
+        navigation.address_of(SimpleNamespace(name="mine", description=lambda: about)) == "compare?table=own&runs=mine"
+    )
 
 
 def test_a_page_that_there_is_not_is_no_page():

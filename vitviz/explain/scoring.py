@@ -1,7 +1,7 @@
 """How the runs of each method are scored when they are compared: which of their records count, and what that is called."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _NO_MATTER = frozenset({"seed", "device", "dataset", "projection"})
 
@@ -104,5 +104,18 @@ CLUSTERED = Scoring(
 )
 """Subspace clustering: ACC over all images, which are all clustered together; labels score and choose nothing."""
 
-SCORINGS: dict[str, Scoring] = {"supertokens": CLASSIFIED, "subspace": CLUSTERED}
+CLASSIFIED_BY_PROTOTYPES = replace(
+    CLASSIFIED,
+    curves=(
+        *CLASSIFIED.curves,
+        Curve(key="prototype_share", title="prototypes a token, training images", in_percent=True),
+    ),
+)
+"""Classifiers that cluster inside: also the share of prototypes, 100 % while nothing is clustered yet."""
+
+SCORINGS: dict[str, Scoring] = {
+    "supertokens": CLASSIFIED,
+    "subspace": CLUSTERED,
+    "coat": CLASSIFIED_BY_PROTOTYPES,
+}
 """Method to how its runs are scored: a method that is not here is not compared."""

@@ -29,7 +29,7 @@ from vitviz.nn.query_prototypes import (
     prototypes_of,
     spread_to_members,
 )
-from vitviz.nn.vit import Mlp
+from vitviz.nn.vit import Mlp, drop_branches
 
 Gate = Literal["query", "value", "prototype"]
 KEEP = ("tokens", "hidden", "groups", "prototypes", "qkv", "mixed", "mlp_groups")
@@ -207,10 +207,7 @@ class SerialBlock(nn.Module):
         return x, _block_output(stage, grid, x, mixed, groups, keep)
 
     def _drop_path(self, x: Tensor) -> Tensor:
-        if not self.training or self.drop_path == 0:
-            return x
-        survives = torch.rand(len(x), 1, 1, device=x.device, dtype=x.dtype) >= self.drop_path
-        return x * survives / (1 - self.drop_path)
+        return drop_branches(x, self.drop_path) if self.training else x
 
 
 def mlp_of_prototypes(

@@ -142,10 +142,7 @@ class Block(nn.Module):
         return x + self._drop_path(self.mlp(self.norm2(x))), weights
 
     def _drop_path(self, x: Tensor) -> Tensor:
-        if not self.training or self.drop_path == 0:
-            return x
-        survives = torch.rand(len(x), 1, 1, device=x.device, dtype=x.dtype) >= self.drop_path
-        return x * survives / (1 - self.drop_path)
+        return drop_branches(x, self.drop_path) if self.training else x
 
 
 class Attention(nn.Module):
@@ -180,6 +177,18 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+
+
+def drop_branches(x: Tensor, rate: float) -> Tensor:
+    """Stochastic depth: what a residual branch computed, tokens (B, N, D), with whole images zeroed by chance ``rate``, 0..1.
+
+    The others are scaled up by 1 / (1 - rate), so that the mean stays. Draws from torch's global generator, not at rate 0.
+    Source: Huang et al. 2016.
+    """
+    if rate == 0:
+        return x
+    survives = torch.rand(len(x), 1, 1, device=x.device, dtype=x.dtype) >= rate
+    return x * survives / (1 - rate)
 
 
 def init_weights(model: VisionTransformer, generator: torch.Generator) -> VisionTransformer:

@@ -8,7 +8,8 @@ import numpy as np
 
 from vitviz.config import from_plain, unknown_name
 from vitviz.runs.folder import Run
-from vitviz.training import deep_clustering, idec, subspace, subspace_model, supertokens
+from vitviz.training import coat, deep_clustering, idec, subspace, subspace_model, supertokens
+from vitviz.training.coat_config import CoatConfig
 from vitviz.training.deep_clustering_config import DeepClusteringConfig, control_of
 from vitviz.training.subspace_config import SubspaceConfig
 from vitviz.training.supertokens_config import SuperTokensConfig
@@ -37,6 +38,7 @@ METHODS: dict[str, Method] = {
     "idec": Method(config=idec.IdecConfig, train=idec.train_idec, embed=idec.embed_with),
     "supertokens": Method(config=SuperTokensConfig, train=supertokens.train_supertokens, embed=supertokens.embed_with),
     "subspace": Method(config=SubspaceConfig, train=subspace.train_subspace, embed=subspace_model.embed_with),
+    "coat": Method(config=CoatConfig, train=coat.train_coat, embed=coat.embed_with),
 }
 
 

@@ -73,6 +73,25 @@ _SMALL_PHOTOS = {**_CLOTHING_TOKENS, "img_size": 112, "embed_dim": 96, "epochs":
 _COIL20 = {"dataset": "coil20", "num_clusters": 20}
 _DSC_NET = {**_COIL20, "count_diagonal": True}
 
+_COAT_KINDS = {"unclustered": "unclustered", "factorised": "factorised", "softmax": "softmax", "mlp": "clustered_mlp"}
+_CIFAR_COAT = {
+    "dataset": "cifar10",
+    "img_size": 32,
+    "limit": 6_000,
+    "patch_size": 2,
+    "embed_dims": (32, 64, 96, 128),
+    "serial_depths": (1, 1, 2, 2),
+    "mlp_ratios": (4.0, 4.0, 4.0, 4.0),
+    "num_heads": 4,
+    "min_crop": 0.6,
+    "batch_size": 64,
+    "epochs": 16,
+    "warmup_epochs": 1.0,
+    "bfloat16": "off",
+    "projection": "none",
+    **_MILD,
+}
+
 PRESETS: dict[str, Preset] = {
     "digits": Preset(
         method="deep_clustering",
@@ -268,8 +287,16 @@ PRESETS: dict[str, Preset] = {
         method="subspace",
         paper="subspace",
         title="COIL-20, two gated channels",
-        why="A seventh of the numbers: 2 channels behind the gate, fine-tuned for 30 steps, then each image of its ten nearest.",
-        settings={**_COIL20, "solver": "neighbors", "channels": 2, "attention": True, "min_hidden": 2, "epochs": 40},
+        why="2 channels behind the gate, the best of three starts, fine-tuned for 30 steps; then each image of its ten nearest.",
+        settings={
+            **_COIL20,
+            "solver": "neighbors",
+            "channels": 2,
+            "attention": True,
+            "min_hidden": 2,
+            "num_starts": 3,
+            "epochs": 40,
+        },
     ),
     "coil20-paper": Preset(
         method="subspace",
@@ -292,6 +319,55 @@ PRESETS: dict[str, Preset] = {
                 for channels in (1, 2, 3)
             },
         },
+        seeds=(0, 1, 2),
+    ),
+    "coat-cifar10": Preset(
+        method="coat",
+        paper="coat",
+        title="Clustering CoaT, less data",
+        why="A small CoaT in four kinds on 10, 30 and 100 % of 5,000 CIFAR-10 images, equal steps: does clustering help?",
+        settings=_CIFAR_COAT,
+        variants={
+            f"{name}-{percent}": {"kind": kind, "train_share": percent / 100}
+            for percent in (100, 30, 10)
+            for name, kind in _COAT_KINDS.items()
+        },
+        seeds=(0, 1, 2),
+    ),
+    "coat-cifar10-taught": Preset(
+        method="coat",
+        paper="coat",
+        title="Clustering CoaT, taught",
+        why="Clustered softmax from the weights of coat-cifar10's unclustered-100 of the same seed, with or without its answers.",
+        settings={
+            **_CIFAR_COAT,
+            "kind": "softmax",
+            "start": "coat-cifar10-unclustered-100-s{seed}",
+            "epochs": 4,
+            "lr": 3e-4,
+            "unclustered_share": 0.0,
+        },
+        variants={"taught": {"teacher": "coat-cifar10-unclustered-100-s{seed}"}, "alone": {"teacher": ""}},
+        seeds=(0, 1, 2),
+    ),
+    "coat-clothing": Preset(
+        method="coat",
+        paper="coat",
+        title="Clustering CoaT, clothing",
+        why="CoaT-Lite Tiny in four kinds on 3,409 photographs of clothes at 224 pixels; meant for a GPU.",
+        settings={
+            "dataset": "clothing",
+            "img_size": 224,
+            "min_crop": 0.5,
+            "epochs": 20,
+            "warmup_epochs": 2.0,
+            "batch_size": 32,
+            "lr": 3e-4,
+            "projection": "none",
+            **_MILD,
+            "cutmix": 0.0,
+        },
+        variants={name: {"kind": kind} for name, kind in _COAT_KINDS.items()},
         seeds=(0, 1, 2),
     ),
 }

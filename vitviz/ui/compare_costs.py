@@ -115,5 +115,5 @@ def _count_sizes(key: str) -> tuple:
     """The sizes of a table's rows, counted once a process: they depend on nothing but the code."""
     from vitviz.explain.paper_sizes import count_autoencoder, count_size
 
-    count = {"supertokens": count_size, "subspace": count_autoencoder}[COMPARISONS[key].method]
+    count = {"supertokens": count_size, "subspace": count_autoencoder, "coat": count_size}[COMPARISONS[key].method]
     return tuple(count(row) for row in COMPARISONS[key].rows)

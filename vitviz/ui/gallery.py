@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import streamlit as st
@@ -125,11 +126,12 @@ def _card(run: Run) -> None:
     _picture(run)
     if records:
         _metric(records)
+    name, _, query = address_of(run).partition("?")
     st.page_link(
-        page(METHOD_PAGES[about.method]),
-        label="Open" if about.method == "subspace" else "Step through it",
+        page(name),
+        label="Step through it" if METHOD_PAGES[about.method] == "deep_clustering" else "Open",
         icon=":material/arrow_forward:",
-        query_params={"run": run.name},
+        query_params=dict(parse_qsl(query)),
     )
 
 

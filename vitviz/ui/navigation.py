@@ -25,14 +25,18 @@ METHOD_PAGES = {
     "idec": "deep_clustering",
     "supertokens": "supertokens",
     "subspace": "subspace",
+    "coat": "compare",
 }
 """The page that shows the runs of a method."""
 
 
 def address_of(run: Run) -> str:
-    """Where a run is looked at: the page of its method, or the comparison when it has finished and kept its scores alone."""
+    """Where a run is looked at: the page of its method, or the comparison when that has none yet, or when the run
+    has finished and kept its scores alone.
+    """
     known = METHOD_PAGES.get(run.description().method, "")
-    if known in ("supertokens", "subspace") and run.is_scores_only() and run.status().state == "finished":
+    is_bare = known in ("supertokens", "subspace") and run.is_scores_only() and run.status().state == "finished"
+    if known == "compare" or is_bare:
         return f"compare?table=own&runs={run.name}"
     return f"{known}?run={run.name}"
 
