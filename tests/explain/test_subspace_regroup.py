@@ -33,7 +33,7 @@ def sums(run) -> dict[str, str]:
 def rounded(subspace_runs, tmp_path, monkeypatch) -> Run:
     """The run "ridge" again, but clustered after C was rounded as the file will hold it."""
     monkeypatch.setenv("VITVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("vitviz.training.subspace.express", lambda *given: express(*given).half().float())
+    monkeypatch.setattr("vitviz.training.subspace_solving.express", lambda *given: express(*given).half().float())
     settings = from_plain(SubspaceConfig, subspace_runs["ridge"].description().settings)
     run = start_run("rounded", "subspace", settings)
     drive(run)

@@ -81,7 +81,11 @@ def test_the_gap_after_k_is_shaded_and_measured():
     assert (figure.data[0].x.tolist(), figure.data[0].y.tolist()) == ([1, 2, 3, 4, 5], values.tolist())
     (shape,) = figure.layout.shapes
     assert (shape.x0, shape.x1) == (3, 4)
-    assert figure.layout.annotations[0].text == "gap after 3: 0.45"
+    (note,) = figure.layout.annotations
+    assert (note.text, note.x, note.xanchor) == ("gap after 3: 0.45", 3, "right")
+    (note,) = figures.eigenvalues(values, num_clusters=1).layout.annotations
+    assert (note.x, note.xanchor) == (2, "left"), "there is no room left of the first"
+    assert figure.layout.xaxis.range == (0.5, 5.5), "there is no eigenvalue 0"
     assert not figures.eigenvalues(values, num_clusters=5).layout.shapes, "the next one is not known"
 
 
@@ -94,6 +98,8 @@ def test_the_spectral_map_has_the_colours_of_the_labels():
     assert list(cloud.text) == ["cluster 1", "cluster 0", "unknown", "cluster 1"]
     assert cloud.customdata.tolist() == [0, 1, 2, 3]
     assert (star.x[0], star.y[0]) == (6, 7)
+    numbered = figures.spectral_map(points, labels, names=["a", "b"], numbers=np.array([9, 8, 7, 6]))
+    assert numbered.data[0].customdata.tolist() == [9, 8, 7, 6]
     assert len(figures.spectral_map(points, labels, names=["a", "b"]).data) == 1
 
 

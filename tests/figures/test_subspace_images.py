@@ -92,6 +92,13 @@ def test_the_gate_of_classes_is_a_heat_map(class_names):
     assert (list(heat.y), list(heat.x)) == (["cat", "dog"], ["1", "2", "3"])
 
 
+def test_long_class_names_are_cut_on_the_axis_and_stay_apart():
+    names = ["a class of the same beginning, " + end for end in ("one", "two")]
+    figure = figures.gate_heat(np.ones((2, 1)), class_names=names)
+    assert list(figure.data[0].y) == names == list(figure.layout.yaxis.tickvals)
+    assert list(figure.layout.yaxis.ticktext) == ["a class of the sa…"] * 2
+
+
 def test_no_name_from_outside_becomes_markup():
     drawn = [
         figures.coefficient_bars(_row(), names=[HOSTILE] * 2),

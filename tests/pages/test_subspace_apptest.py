@@ -1,5 +1,7 @@
 """The page of subspace clustering under AppTest: every view of a run with steps and of one without, bad links, missing things."""
 
+import json
+import shlex
 import shutil
 from collections.abc import Iterator
 
@@ -15,6 +17,7 @@ from vitviz.runs.folder import Run, own_root, shipped_root
 from vitviz.training.drive import drive
 from vitviz.training.methods import METHODS
 from vitviz.training.setup import start_run
+from vitviz.ui.subspace_words import image_title, steps_command
 
 ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
 VIEWS = ("Affinity", "One image", "Steps", "Spectrum", "Channels", "What if")
@@ -83,6 +86,27 @@ def _open(run: str | None = "steps", **query: str) -> AppTest:
 
 def _texts(elements) -> str:
     return "\n".join(str(element.value) for element in elements).replace("\\", "")
+
+
+def _change_settings(run: Run, **changed) -> None:
+    """The run as if it had been made by other settings."""
+    about = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**about, "settings": {**about["settings"], **changed}}))
+
+
+def _forget_labels(run: Run) -> None:
+    """The run as if its images had no labels."""
+    samples = run.samples()
+    unknown = np.full_like(samples.classes, -1)
+    np.savez(run.path / "samples.npz", indices=samples.indices, classes=unknown, held_out=samples.held_out)
+    records = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    for record in records:
+        record.update({name: None for name in ("acc", "nmi", "ari", "class_mass") if name in record})
+        marks = (record.get("selection") or {}).get("marks", {})
+        marks.pop("oracle", None)
+        for mark in marks.values():
+            mark.update(acc=None, nmi=None, ari=None)
+    (run.path / "metrics.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records))
 
 
 def _canvases(app: AppTest) -> list[str]:
@@ -187,7 +211,10 @@ def test_without_the_images_every_view_is_drawn_and_says_how_to_get_them(mine, m
         app = _open(view=view)
         assert not app.error
         assert "are not on this machine" in _texts(app.caption)
-    assert "are not on this machine" in _texts(_open(pair="1_2").caption)
+    assert "data get digits` says how" in _texts(_open(pair="1_2").caption)
+    about = json.loads((mine["steps"].path / "run.json").read_text())
+    (mine["steps"].path / "run.json").write_text(json.dumps({**about, "dataset": "my/folder"}))
+    assert "they were read from my/folder." in _texts(_open(pair="1_2").caption), "there is no command that gets it"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +239,90 @@ def test_a_bad_link_falls_back(mine, query):
     assert not app.error
 
 
+@pytest.mark.parametrize("solver", ["neighbors", "ridge"])
+def test_three_images_can_be_clustered_again(own_folders, solver):
+    tiny = {**SPARSE, "solver": solver, "limit": 3, "num_clusters": 2, "epochs": 1}
+    run = start_run("tiny", "subspace", from_plain(METHODS["subspace"].config, tiny))
+    drive(run)
+    app = _open("tiny", view="What if")
+    assert not app.error
+    assert app.slider(key="clusters").value == 2
+
+
+@pytest.mark.parametrize(("run", "solver"), [("steps", "adam"), ("sparse", "neighbors")])
+def test_a_run_s_own_solver_can_be_taken_with_other_numbers(mine, run, solver):
+    app = _open(run, view="What if", solver=solver)
+    assert not app.error
+    assert app.segmented_control(key="solver").value == solver
+
+
+def test_clustering_again_begins_at_the_run_s_own_numbers():
+    app = _open("digits-subspace-steps", view="What if", solver="stored")
+    assert (app.slider(key="power").value, app.select_slider(key="rho_stored").value) == (4.0, 0.1)
+    assert app.slider(key="clusters").value == 10
+
+
+def test_the_same_scores_are_no_rise(mine):
+    app = _open("sparse", view="What if", solver="stored")
+    assert [metric.delta for metric in app.metric][4:7] == ["as the run"] * 3
+
+
+def test_what_nobody_moved_goes_with_the_run(mine):
+    app = _open("steps", layer="thresholded")
+    assert (app.select_slider(key="step").value, app.select_slider(key="rho").value) == (4, 0.04)
+    app.selectbox(key="run").select("sparse").run()
+    assert app.select_slider(key="rho").value == 1.0, "a sparse C is not thresholded"
+    app.selectbox(key="run").select("steps").run()
+    app.select_slider(key="rho").set_value(0.3).run()
+    app.selectbox(key="run").select("sparse").run()
+    assert app.select_slider(key="rho").value == 0.3
+
+
+def test_a_round_that_comes_while_the_page_is_drawn_breaks_nothing(mine, monkeypatch):
+    monkeypatch.setattr("vitviz.ui.subspace_sources.chosen_round", lambda run: run.num_rounds())
+    app = _open()
+    assert not app.error
+    assert app.select_slider(key="step").value == 6
+
+
+def test_the_steps_of_images_without_labels_show_the_eigengap(mine):
+    _forget_labels(mine["steps"])
+    app = _open(view="Steps")
+    assert not app.error
+    assert app.segmented_control(key="score").options == ["eigengap"]
+    assert "these images have none" in _texts(app.caption)
+    assert list(app.dataframe[0].value.columns) == ["rule", "step", "eigengap"]
+
+
+def test_an_image_beside_itself_is_said_to_be_one(mine):
+    app = _open(pair="3_3")
+    assert "and itself" in _texts(app.markdown)
+    assert "takes nothing" not in _texts(app.caption)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "limit", "expected"), [(5_000, None, 2_000), (300, 300, 300), (300, None, None)]
+)
+def test_the_command_for_steps_is_one_that_makes_steps_of_these_images(mine, num_images, limit, expected):
+    run = mine["sparse"]
+    _change_settings(run, dataset="my folder; rm x", limit=limit)
+    about = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**about, "dataset": "my folder; rm x", "num_images": num_images}))
+    words = shlex.split(steps_command(Run(run.path)))
+    assert "dataset=my folder; rm x" in words
+    assert [word for word in words if word.startswith("limit=")] == ([f"limit={expected}"] if expected else [])
+
+
+def test_a_class_name_stands_as_it_is_in_what_is_no_markdown(mine):
+    run, shot = mine["steps"], take_snapshot(mine["steps"], 0)
+    about = json.loads((run.path / "run.json").read_text())
+    names = ["*a* <b>" + "x" * 60] * len(about["class_names"])
+    (run.path / "run.json").write_text(json.dumps({**about, "class_names": names}))
+    assert "class *a* <b>xxx" in image_title(Run(run.path), shot, 0, str)
+    assert r"\*a\*" in image_title(Run(run.path), shot, 0)
+    assert len(image_title(Run(run.path), shot, 0, str)) < 80
+
+
 def test_without_a_run_the_page_says_how_to_make_one(nothing_shipped):
     app = _open(None)
     assert "vitviz train subspace --preset digits-subspace" in _texts(app.code)
@@ -224,14 +335,7 @@ def test_a_run_kept_for_its_scores_alone_is_not_offered(mine, tmp_path):
 
 
 def test_images_without_labels_are_clustered_and_shown_without_scores(mine):
-    run = mine["steps"]
-    samples = run.samples()
-    np.savez(
-        run.path / "samples.npz",
-        indices=samples.indices,
-        classes=np.full_like(samples.classes, -1),
-        held_out=samples.held_out,
-    )
+    _forget_labels(mine["steps"])
     app = _open()
     assert not app.error
     assert "classes" not in app.get("button_group")[1].options

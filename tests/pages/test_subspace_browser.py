@@ -153,6 +153,16 @@ def test_another_image_is_chosen_by_its_picture(visit):
     assert page.get_by_role("spinbutton").input_value() == str(chosen)
 
 
+def test_a_part_of_an_image_leads_to_the_view_of_that_part(visit):
+    page = visit("view=One image&image=0")
+    cell = page.locator(".image-grid").last.locator(".cell").nth(1)
+    row = cell.get_attribute("data-id")
+    cell.click()
+    page.wait_for_function(f"new URLSearchParams(location.search).get('image') === '{row}'")
+    _settle(page)
+    assert page.get_by_role("spinbutton").input_value() == row
+
+
 def test_clustering_again_with_another_solver_says_how_long_it_took(visit):
     page = visit("view=What if")
     page.get_by_role("radio", name="ridge").click()

@@ -47,7 +47,7 @@ def step_curves(
     if at is not None:
         figure.add_vline(x=at, line={"color": theme.UNKNOWN_COLOR, "width": 6}, opacity=0.35, layer="below")
     figure.update_xaxes(title="step of the fine-tuning")
-    figure.update_yaxes(title=title, range=value_range)
+    figure.update_yaxes(title=title, range=value_range, exponentformat="power")
     return theme.layout(figure, height=height)
 
 
@@ -62,7 +62,7 @@ def pretraining(epochs: np.ndarray, losses: np.ndarray, *, height: int = 300) ->
         name="reconstruction",
         hovertemplate="epoch %{x}: %{y:.4g}<extra></extra>",
     )
-    figure.update_xaxes(title="epoch of the pretraining")
+    figure.update_xaxes(title="epoch of the pretraining", dtick=1 if len(epochs) <= 16 else None)
     figure.update_yaxes(title="½ |x − x̂|² of an image", type="log")
     return theme.layout(figure, height=height)
 
@@ -83,20 +83,32 @@ def eigenvalues(values: np.ndarray, *, num_clusters: int, height: int = 280) -> 
         low, high = values[num_clusters - 1 : num_clusters + 1]
         figure.add_vrect(x0=num_clusters, x1=num_clusters + 1, line_width=0, fillcolor=_BAND, layer="below")
         text = f"gap after {num_clusters}: {high - low:.3g}"
-        figure.add_annotation(
-            x=num_clusters, y=high, text=text, showarrow=False, xanchor="right", yanchor="bottom", xshift=-6
-        )
-    figure.update_xaxes(title="eigenvalue of the Laplacian, by size", dtick=1 if len(values) <= 16 else None)
-    figure.update_yaxes(title="value", rangemode="tozero")
+        has_room = num_clusters > 0.4 * len(values)  # left of the band, where the curve is lower; else right of it
+        place = {"x": num_clusters, "xanchor": "right", "xshift": -6}
+        if not has_room:
+            place = {"x": num_clusters + 1, "xanchor": "left", "xshift": 6}
+        figure.add_annotation(**place, y=1, yref="paper", yanchor="top", text=text, showarrow=False)
+    figure.update_xaxes(
+        title="eigenvalue of the Laplacian, by size",
+        range=[0.5, len(values) + 0.5],
+        dtick=1 if len(values) <= 16 else None,
+    )
+    figure.update_yaxes(title="value", rangemode="tozero", exponentformat="power")
     return theme.layout(figure, height=height)
 
 
 def spectral_map(
-    points: np.ndarray, labels: np.ndarray, *, names: Sequence[str], selected: int | None = None, height: int = 420
+    points: np.ndarray,
+    labels: np.ndarray,
+    *,
+    names: Sequence[str],
+    numbers: np.ndarray | None = None,
+    selected: int | None = None,
+    height: int = 420,
 ) -> go.Figure:
     """The spectral embedding: points (N, 2) in the colours of their labels (N,), matched ids or classes, -1 unknown.
 
-    ``names`` (K,) are those of the ids.
+    ``names`` (K,) are those of the ids, ``numbers`` (N,) those that the images go by: their rows when None.
     """
     colors = np.array([*theme.cluster_colors(len(names)), theme.UNKNOWN_COLOR])  # -1 is the last
     texts = np.array([*map(theme.literal, names), "unknown"])
@@ -107,7 +119,7 @@ def spectral_map(
         mode="markers",
         marker={"size": 6, "color": colors[labels], "opacity": 0.7},
         text=texts[labels],
-        customdata=np.arange(len(points)),
+        customdata=np.arange(len(points)) if numbers is None else numbers,
         hovertemplate="%{text}<br>image %{customdata}<extra></extra>",
         name="images",
     )

@@ -12,6 +12,7 @@ from vitviz.figures import theme
 
 _MAIN, _NEGATIVE = theme.CLUSTER_COLORS[0], theme.CLUSTER_COLORS[6]
 _WIDTHS = 6
+_LONGEST = 18
 
 
 def coefficient_bars(row, *, names: Sequence[str], height: int = 260) -> go.Figure:
@@ -116,11 +117,12 @@ def gate_heat(by_class: np.ndarray, *, class_names: Sequence[str], height: int =
 
     The scale is all of 0..1: a gate that hardly looks at the images must not look as if it did.
     """
+    names = [theme.literal(name) for name in class_names[: len(by_class)]]
     figure = go.Figure(
         go.Heatmap(
             z=by_class,
             x=[str(channel) for channel in range(1, by_class.shape[1] + 1)],
-            y=[theme.literal(name) for name in class_names[: len(by_class)]],
+            y=names,
             zmin=0,
             zmax=1,
             texttemplate="%{z:.3f}" if by_class.size <= 400 else None,
@@ -131,7 +133,12 @@ def gate_heat(by_class: np.ndarray, *, class_names: Sequence[str], height: int =
     )
     figure.update_xaxes(title="channel", type="category", showgrid=False)
     figure.update_yaxes(title="class", type="category", autorange="reversed", showgrid=False)
+    figure.update_yaxes(tickvals=names, ticktext=[theme.literal(_cut(name)) for name in class_names[: len(by_class)]])
     return theme.layout(figure, height=height)
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _add_chords(figure: go.Figure, ring, x: np.ndarray, y: np.ndarray) -> None:

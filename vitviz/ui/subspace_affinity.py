@@ -15,10 +15,19 @@ from vitviz.ui import subspace_words as words
 from vitviz.ui.components.image_canvas import CanvasState, image_canvas
 from vitviz.ui.kept import encode_picture, keep
 from vitviz.ui.pickers import choose
-from vitviz.ui.subspace_sources import cached, latent_of, layer_matrix, ordered, pick_step, pictures_of, snapshot_of
+from vitviz.ui.subspace_sources import (
+    begin_at,
+    cached,
+    latent_of,
+    layer_matrix,
+    ordered,
+    pick_step,
+    pictures_of,
+    snapshot_of,
+)
 
 BINARY = "application/octet-stream"
-SIDE = 360
+SIDE, PICTURE = 360, 160
 ORDERS = {"clusters": "cluster", "classes": "class", "as in the data": "data"}
 LAYERS = {"coefficients": "plain", "thresholded": "kept", "affinity": "processed"}
 ZOOMS = {"all": 1, "2x": 2, "4x": 4, "8x": 8}
@@ -74,7 +83,8 @@ def show_pair(run: Run, shot: Snapshot, first: int, second: int) -> None:
     else:
         with st.container(horizontal=True):
             for row, pixels in zip((first, second), pictures, strict=True):
-                st.image(_enlarged(pixels), caption=words.image_title(run, shot, row), alt=words.image_name(run, row))
+                title, name = words.image_title(run, shot, row), words.image_name(run, row)
+                st.image(_enlarged(pixels), title, width=PICTURE, alt=name)
     with st.container(horizontal=True):
         st.metric(words.COEFFICIENT, words.number(pair.coefficient), border=True, help=words.COEFFICIENT_HELP)
         st.metric(words.REVERSE, words.number(pair.reverse), border=True, help=words.REVERSE_HELP)
@@ -132,6 +142,7 @@ def _pick_view(run: Run) -> Seen:
     rho = None
     if layer_name == "thresholded":
         text, usual = "Share of each column that is kept (rho)", own_threshold(shot)
+        begin_at("rho", usual)
         rho = st.select_slider(
             text, sorted({*THRESHOLDS, usual}), value=usual, key="rho", bind="query-params", help=words.RHO_HELP
         )
@@ -220,8 +231,8 @@ def _ideal(seen: Seen) -> np.ndarray:
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _enlarged(pixels: np.ndarray, side: int = 160) -> np.ndarray:
-    scale = max(side // len(pixels), 1)
+def _enlarged(pixels: np.ndarray) -> np.ndarray:
+    scale = max(PICTURE // len(pixels), 1)
     return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
 
 

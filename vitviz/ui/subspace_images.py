@@ -15,7 +15,7 @@ from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.routes import run_addresses
 from vitviz.ui.subspace_sources import cached, latent_of, model_of, pick_step, pictures_of, snapshot_of
 
-MOST = 12
+MOST, COLUMNS = 12, 5
 
 
 def show_image(run: Run) -> None:
@@ -27,7 +27,7 @@ def show_image(run: Run) -> None:
         row = row_of(shot, sample, most=MOST)
         _show_rebuilt(run, shot, sample)
         st.markdown("**Made of**")
-        _show_parts(run, shot, row)
+        _go_to(_show_parts(run, shot, row), sample)
     with right:
         names = [words.image_name(run, one) for one in row.others]
         run_views.chart(figures.coefficient_bars(row, names=names), key="subspace_row")
@@ -81,10 +81,15 @@ def _pick_sample(run: Run, shot: Snapshot) -> int:
         firsts = [int(np.flatnonzero(shot.classes == one)[0]) for one in np.unique(shot.classes[shot.classes >= 0])]
         clicked = [_strip(run, shot, firsts, key="classes"), _strip(run, shot, alike[:120], key="alike")]
     for one in clicked:
-        if one is not None and one != sample:
-            st.session_state["subspace_picked"] = one
-            st.rerun(scope="fragment")
+        _go_to(one, sample)
     return int(sample)
+
+
+def _go_to(clicked: int | None, sample: int) -> None:
+    """The view of the row that was clicked, where that is another."""
+    if clicked is not None and clicked != sample:
+        st.session_state["subspace_picked"] = clicked
+        st.rerun(scope="fragment")
 
 
 def _strip(run: Run, shot: Snapshot, rows, *, key: str) -> int | None:
@@ -95,27 +100,27 @@ def _strip(run: Run, shot: Snapshot, rows, *, key: str) -> int | None:
             "id": int(row),
             "label": words.class_name(run, row),
             "color": colors[shot.labels[row]],
-            "note": words.image_title(run, shot, row),
+            "note": words.image_title(run, shot, row, str),
         }
         for row in rows
     ]
     return image_grid(key=f"subspace_{key}_{run.name}", tile_url=run_addresses(run).tile, items=items, thumb=48)
 
 
-def _show_parts(run: Run, shot: Snapshot, row) -> None:
-    """The images that one is made of, the largest coefficient first, each with its coefficient under it."""
+def _show_parts(run: Run, shot: Snapshot, row) -> int | None:
+    """The images that one is made of, the largest coefficient first, each with its coefficient under it; the one clicked."""
     colors = cluster_colors(run_views.classes_of_clusters(run).shape[1])
     items = [
         {
             "id": int(one),
             "label": words.number(value),
             "color": colors[shot.labels[one]],
-            "note": f"{words.number(value)} of {words.image_title(run, shot, one)}",
+            "note": f"{words.number(value)} of {words.image_title(run, shot, one, str)}",
         }
         for one, value in zip(row.others, row.values, strict=True)
     ]
     tile_url = run_addresses(run).tile
-    image_grid(key=f"subspace_parts_{run.name}", tile_url=tile_url, items=items, thumb=72, captions=True)
+    return image_grid(key=f"subspace_parts_{run.name}", tile_url=tile_url, items=items, thumb=72, captions=True)
 
 
 def _show_rebuilt(run: Run, shot: Snapshot, sample: int) -> None:
@@ -131,7 +136,7 @@ def _show_rebuilt(run: Run, shot: Snapshot, sample: int) -> None:
     triple = [_colored(one) for one in (rebuilt.original, rebuilt.from_latent, rebuilt.from_others)]
     st.image(
         contact_sheet(np.stack(triple), columns=3, cell=160),
-        alt=f"{words.image_name(run, sample)}: itself, decoded from Z, decoded from the others",
+        alt=f"{words.image_name(run, sample)}: itself, decoded from Z, decoded from C Z",
     )
     st.caption(words.rebuilt_sentence(rebuilt))
 
@@ -139,10 +144,10 @@ def _show_rebuilt(run: Run, shot: Snapshot, sample: int) -> None:
 def _show_maps(run: Run, shot: Snapshot, sample: int, pixels: np.ndarray) -> None:
     channels = cached("channels", run, shot.round, lambda: channel_maps(model_of(run, shot.round), pixels), sample)
     st.image(contact_sheet(_colored(pixels)[None], columns=1, cell=128), alt=words.image_name(run, sample))
-    st.image(channel_sheet(channels), alt=f"{len(channels.maps)} channel maps")
+    st.image(channel_sheet(channels, columns=COLUMNS), alt=f"{len(channels.maps)} channel maps")
     st.caption(words.CHANNELS.format(count=len(channels.maps), ceiling=channels.ceiling))
     if channels.gate is not None:
-        st.image(channel_sheet(channels, gated=True), alt="the same after the gate")
+        st.image(channel_sheet(channels, gated=True, columns=COLUMNS), alt="the same after the gate")
         st.caption(f"{words.GATED} Factors: {', '.join(f'{factor:.2f}' for factor in channels.gate)}.")
 
 

@@ -34,9 +34,20 @@ def pick_step(run: Run) -> int:
     if len(records) == 1:
         return 0
     steps = [record["step"] for record in records]
-    text = "Step of the fine-tuning"
-    step = st.select_slider(text, steps, value=steps[chosen_round(run)], key="step", bind="query-params")
+    chosen = steps[min(chosen_round(run), len(steps) - 1)]  # another round may have come since the records were read
+    begin_at("step", chosen)
+    step = st.select_slider("Step of the fine-tuning", steps, value=chosen, key="step", bind="query-params")
     return steps.index(step)
+
+
+def begin_at(key: str, usual: Any) -> None:
+    """To be called before the widget ``key``: one that still stands where it began goes to ``usual``, where another run or round
+    has changed that.
+    """
+    began = st.session_state.get(f"subspace_{key}_began")
+    if began not in (None, usual) and st.session_state.get(key) == began:
+        st.session_state[key] = usual
+    st.session_state[f"subspace_{key}_began"] = usual
 
 
 def snapshot_of(run: Run, round_index: int) -> Snapshot:

@@ -22,6 +22,7 @@ from vitviz.ui.pickers import choose
 from vitviz.ui.subspace_sources import cached, pick_step, snapshot_of
 
 SCORES = {"ACC": "acc", "NMI": "nmi", "ARI": "ari"}
+CURVES = {**SCORES, "eigengap": "eigengap"}
 
 
 def headline(run: Run) -> None:
@@ -35,7 +36,7 @@ def headline(run: Run) -> None:
         st.metric("Mass inside clusters", f"{record['in_block_mass']:.1%}", border=True, help=words.MASS_CURVE)
     st.caption(words.headline_sentence(run, record))
     for text in record.get("warnings", ()):
-        st.warning(safe_label(text, max_length=300), icon=":material/warning:")
+        st.warning(safe_label(words.sentence(text), max_length=300), icon=":material/warning:")
 
 
 def show_steps(run: Run) -> None:
@@ -47,13 +48,15 @@ def show_steps(run: Run) -> None:
     others, marks = find_seeds(run, list_runs()), marks_of(run)
     left, right = st.columns(2, gap="medium")
     with left:
-        score = choose("Score", list(SCORES), key="score")
-        lines = score_steps(run, SCORES[score], others)
+        has_labels = any(record["acc"] is not None for record in run.round_metrics())
+        score = choose("Score", list(CURVES) if has_labels else ["eigengap"], key="score")
+        lines = score_steps(run, CURVES[score], others)
         run_views.chart(
-            figures.step_curves(lines, title=f"{score}, all images", marks=marks, key=SCORES[score], at=step),
+            figures.step_curves(lines, title=f"{score}, all images", marks=marks, key=CURVES[score], at=step),
             key="subspace_scores",
         )
-        st.caption(f"{words.SCORES[score]} {words.seeds_sentence(others)}")
+        about = words.SCORES.get(score, words.EIGENGAP) if has_labels else f"{words.EIGENGAP} {words.NO_LABELS}"
+        st.caption(f"{about} {words.seeds_sentence(others)}")
         if sentence := words.jump_sentence(largest_jump(run)):
             st.markdown(sentence)
     with right:
@@ -84,7 +87,9 @@ def show_spectrum(run: Run) -> None:
         by_class = color_by == "class"
         ids = shot.classes if by_class else shot.labels
         names = list(run.description().class_names) if by_class else run_views.cluster_names(run)
-        run_views.chart(figures.spectral_map(points, ids, names=names), key="subspace_map")
+        run_views.chart(
+            figures.spectral_map(points, ids, names=names, numbers=run.samples().indices), key="subspace_map"
+        )
         st.caption(words.SPECTRAL_MAP.format(share=share))
 
 
@@ -100,12 +105,11 @@ def _marks_table(marks: dict) -> None:
         {
             "rule": words.MARKS.get(name, name),
             "step": mark["step"],
-            **{title: mark.get(key) for title, key in SCORES.items()},
-            "eigengap": mark.get("eigengap"),
+            **{title: mark[key] for title, key in CURVES.items() if mark.get(key) is not None},
         }
         for name, mark in marks.items()
     ]
-    numbers = {name: st.column_config.NumberColumn(format="%.4f") for name in (*SCORES, "eigengap")}
+    numbers = {name: st.column_config.NumberColumn(format="%.4f") for name in CURVES}
     st.dataframe(rows, hide_index=True, column_config=numbers)
 
 

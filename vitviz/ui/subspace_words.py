@@ -1,9 +1,11 @@
 """The sentences of the page of subspace clustering: what a picture shows, from which run and step, and what to look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from vitviz.runs.folder import Run
+from vitviz.training.subspace_config import MAX_DENSE_IMAGES
 from vitviz.ui.labels import safe_label
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ CANVAS = {
     "keys": "Click to pin a pair · arrows move it · hold B for the blocks a perfect affinity would fill · Esc clears",
 }
 JUMP = (
-    "ACC counts images after the best one-to-one naming, so one step can move a whole object; the mass inside the "
-    "blocks moves slowly."
+    "ACC counts images after the best one-to-one naming, so a cluster that splits or merges moves a whole class at "
+    "once; the mass inside classes, which no cluster changes, moves slowly."
 )
 BAND = "The band reaches from the lowest to the highest of {count} seeds, the thin lines are the other seeds."
 ONE_SEED = "One seed is here. With others of the same settings this page draws their band; `--set seed=1` makes one."
@@ -64,6 +66,11 @@ SCORES = {
     "NMI": "Normalised mutual information of clusters and classes, 0 to 1, over all images.",
     "ARI": "Adjusted Rand index: pairs treated alike by clusters and classes, 0 for chance, 1 for equal, over all images.",
 }
+EIGENGAP = (
+    "The gap after the K-th eigenvalue of the graph's Laplacian: the wider, the clearer the graph falls into K parts. It "
+    "needs no label."
+)
+NO_LABELS = "ACC, NMI and ARI take labels, and these images have none."
 MASS_CURVE = (
     "The share of \\|C\\| + \\|Cᵀ\\| that lies inside clusters (no label needed) at every scored step, before any "
     "post-processing."
@@ -88,12 +95,12 @@ GATE_CLASSES = (
 )
 NO_GATE = "This run has no channel attention: its encoder lets every channel through whole. `--set attention=true` adds the gate."
 REBUILT = (
-    "From the left: the image; decoded from its own features Z; decoded from the mix of the others' features, C Z. The "
-    "better the others describe it, the less the last two differ."
+    "From the left: the image; decoded from its own features Z; decoded from the mix that C puts in their place, C Z. "
+    "The better the mix describes it, the less the last two differ."
 )
 RING = (
-    "The images of the same class in the order of the data set, once around. The lines lead to the images that this "
-    "one takes of, wider for more{turn}. {outside:.1%} of its mix comes from other classes."
+    "The images of the same class in the order of the data set, once around{turn}. The lines lead to those that this "
+    "one is made of, wider for more. {outside:.1%} of its mix comes from other classes."
 )
 ROW = (
     "Coefficients of the images it takes most of; negative ones are taken away. The last bar is the share of all "
@@ -139,14 +146,16 @@ def image_name(run: Run, row: int) -> str:
 
 
 def class_name(run: Run, row: int) -> str:
-    """The class of a row, ``unlabelled`` without one."""
+    """The class of a row as it is, not for markdown; ``unlabelled`` without one."""
     label = run.samples().classes[row]
-    return safe_label(run.description().class_names[label]) if label >= 0 else "unlabelled"
+    return run.description().class_names[label] if label >= 0 else "unlabelled"
 
 
-def image_title(run: Run, shown: "Snapshot", row: int) -> str:
-    """``image 71, class 0, cluster 3``."""
-    return f"{image_name(run, row)}, class {class_name(run, row)}, cluster {shown.labels[row]}"
+def image_title(run: Run, shown: "Snapshot", row: int, clean: Callable[[str], str] = safe_label) -> str:
+    """``image 71, class 0, cluster 3``, for markdown; ``clean=str`` for where a text is taken as it is."""
+    name = class_name(run, row)
+    known = f"class {clean(name if len(name) <= 40 else f'{name[:39]}…')}" if shown.classes[row] >= 0 else name
+    return f"{image_name(run, row)}, {known}, cluster {shown.labels[row]}"
 
 
 def affinity_caption(seen: Any) -> str:
@@ -165,12 +174,12 @@ def affinity_caption(seen: Any) -> str:
     cells = (
         "one cell an image"
         if woven.cell <= 1
-        else f"a cell is the largest of {woven.cell:.3g} x {woven.cell:.3g} images"
+        else f"a cell shows the largest value among {woven.cell:.3g} x {woven.cell:.3g} images"
     )
     return (
         f"Run {safe_label(seen.run.name)}, {step_text(shown)}, solver {shown.solver}: {what}; {cut}, by "
         f"{seen.order_name}; {cells}. Rows and columns are the images; what one takes of the other and the other of it "
-        f"are added up. The scale ends at {number(woven.ceiling)}, which 99.5 % of the entries above 0 stay below."
+        f"are added up. The scale ends at {number(woven.ceiling)}, which 99.5% of the entries above 0 stay below."
     )
 
 
@@ -181,11 +190,15 @@ def affinity_alt(seen: Any) -> str:
 
 def pair_title(run: Run, pair: "Pair") -> str:
     """The two images by their numbers."""
+    if pair.first == pair.second:
+        return sentence(f"{image_name(run, pair.first)} and itself")
     return sentence(f"{image_name(run, pair.first)} and {image_name(run, pair.second)}")
 
 
 def pair_sentence(run: Run, pair: "Pair") -> str:
     """Whether they belong together, and how much of the first the second is."""
+    if pair.first == pair.second:
+        return "A cell of the diagonal: what an image takes of itself has no part in the affinity."
     cluster = "the same cluster" if pair.same_cluster else "different clusters"
     known = {True: ", and the same class", False: ", and different classes", None: ""}[pair.same_class]
     if pair.rank is None:
@@ -206,7 +219,11 @@ def masses_sentence(masses: Mapping[str, float | None]) -> str:
 
 def no_images(run: Run) -> str:
     """How the images of a run come to this machine."""
-    name = safe_label(run.description().dataset)
+    from vitviz.data.sets import SETS
+
+    name = run.description().dataset
+    if name not in SETS:
+        return f"The images of this run are not on this machine: they were read from {safe_label(name)}."
     return (
         f"The images of this run are not on this machine. `python -m vitviz data get {name}` says how they come here."
     )
@@ -229,12 +246,13 @@ def headline_sentence(run: Run, record: Mapping[str, Any]) -> str:
 
 
 def steps_command(run: Run) -> str:
-    """The line that makes a run of the same images that has steps."""
+    """The line that makes a run of the same images that has steps; of the first of them where they are too many for it."""
     about = run.description()
     if about.dataset == "coil20":
         return "python -m vitviz train subspace --preset coil20-paper"
-    settings = f"--set dataset={about.dataset} --set num-clusters={about.num_clusters} --set solver=adam"
-    return f"python -m vitviz train subspace {settings}"
+    settings = f"--set {quote(f'dataset={about.dataset}')} --set num-clusters={about.num_clusters} --set solver=adam"
+    limit = MAX_DENSE_IMAGES if about.num_images > MAX_DENSE_IMAGES else about.settings.get("limit")
+    return f"python -m vitviz train subspace {settings}" + (f" --set limit={limit}" if limit else "")
 
 
 def seeds_sentence(others: Sequence[Run]) -> str:
@@ -257,7 +275,8 @@ def jump_sentence(jump: tuple[int, int, float] | None) -> str:
     if jump is None:
         return ""
     before, after, change = jump
-    return f"The largest jump: {100 * change:+.1f} points of ACC from step {before} to step {after}. {JUMP}"
+    points = f"{100 * change:+.1f}".replace("-", "−")
+    return f"The largest jump: {points} points of ACC from step {before} to step {after}. {JUMP}"
 
 
 def gap_sentence(num_clusters: int, suggested: int, gap: float) -> str:
@@ -283,11 +302,14 @@ def ring_sentence(ring: "Ring") -> str:
 
 def row_sentence(row: "Row") -> str:
     """How many images make up most of one."""
-    shown = float(row.share.sum())
+    if not len(row.others):
+        return "This image takes nothing of any other."
+    shown, count = float(row.share.sum()), len(row.others)
+    hold = "The one shown holds" if count == 1 else f"The {count} shown hold"
     own = (
         f" Its own entry in C is {number(row.self_value)}, and takes no part in the affinity." if row.self_value else ""
     )
-    return f"The {len(row.others)} shown hold {shown:.0%} of the row's sum of magnitudes. {ROW}{own}"
+    return f"{hold} {shown:.0%} of the row's sum of magnitudes. {ROW}{own}"
 
 
 def gate_sentence(gates: "Gates") -> str:
