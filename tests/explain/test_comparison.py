@@ -134,6 +134,12 @@ def _rows(comparison=TABLE6) -> dict:
 # Rows
 
 
+def test_a_run_from_before_a_setting_stands_with_those_at_its_default(classify):
+    runs = [classify(seed=0), classify(seed=1, settings={"mixup": 0.8}), classify(seed=2, settings={"mixup": 0.1})]
+    setups = find_setups(TABLE6, runs)
+    assert sorted(len(setup.runs) for setup in setups) == [1, 2]
+
+
 def test_every_row_of_the_table_is_there_without_any_run():
     rows = compare(TABLE6, [])
     assert [row.claim for row in rows] == list(TABLE6.rows)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vitviz.clustering.metrics import clustering_accuracy
+from vitviz.config import to_plain
 from vitviz.errors import Problem
 from vitviz.explain.paper_claims import COMPARISONS, Comparison
 from vitviz.explain.scoring import SCORINGS, Scoring
@@ -100,9 +101,14 @@ def name_of(run: Run) -> str:
 
 
 def settings_that_matter(run: Run) -> dict[str, Any]:
-    """The settings of a run without its seed and without what its score does not depend on."""
+    """The settings of a run without its seed and without what its score does not depend on.
+
+    What it was written before there was such a setting counts as its default.
+    """
     about = run.description()
-    return {key: value for key, value in about.settings.items() if key not in SCORINGS[about.method].no_matter}
+    scoring = SCORINGS[about.method]
+    settings = {**to_plain(scoring.config()), **about.settings}
+    return {key: value for key, value in settings.items() if key not in scoring.no_matter}
 
 
 def frozen(settings: Mapping[str, Any]) -> str:

@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from vitviz.training.coat_config import CoatConfig
+from vitviz.training.subspace_config import SubspaceConfig
+from vitviz.training.supertokens_config import SuperTokensConfig
+
 _NO_MATTER = frozenset({"seed", "device", "dataset", "projection"})
 
 
@@ -19,17 +23,19 @@ class Curve:
 class Scoring:
     """The score of a run, where it stands in its records, and the words for it.
 
-    ``curves`` go over the records of kind ``record_kind``, of which a run has as many as its setting ``planned`` says; the first
-    is that of the score, 0..1. The score is that of the last such record, or, when ``is_selected``, of the ``selection`` of the
-    last round: the step that a rule chose without labels. ``extras``: title to the path of another share in that selection.
-    ``is_clustering``: clusters are named after the classes they fit best, so random ids score more than a guess.
-    ``no_matter``: settings that the score does not depend on, or, as the data set, that are compared otherwise.
+    ``config`` is that of the method: its defaults stand for settings that a run was written before. ``curves`` go over the
+    records of kind ``record_kind``, of which a run has as many as its setting ``planned`` says; the first is that of the score,
+    0..1. The score is that of the last such record, or, when ``is_selected``, of the ``selection`` of the last round: the step
+    that a rule chose without labels. ``extras``: title to the path of another share in that selection. ``is_clustering``:
+    clusters are named after the classes they fit best, so random ids score more than a guess. ``no_matter``: settings that the
+    score does not depend on, or, as the data set, that are compared otherwise.
 
     Words: ``name`` of the score, the ``images`` it counts, ``when`` a dot is taken, the ``phase`` that curves and seconds go
     over, the column that says which epoch or step ``counted``, the two controls ``chance`` and ``largest`` with a sentence of
     their scores, how images are ``split`` (with num_images, num_train and num_scored), and notes below scores and curves.
     """
 
+    config: type
     record_kind: str
     planned: str
     curves: tuple[Curve, ...]
@@ -51,6 +57,7 @@ class Scoring:
 
 
 CLASSIFIED = Scoring(
+    config=SuperTokensConfig,
     record_kind="epoch",
     planned="epochs",
     curves=(
@@ -76,6 +83,7 @@ CLASSIFIED = Scoring(
 """Classifiers: top-1 on images that took no part in the training."""
 
 CLUSTERED = Scoring(
+    config=SubspaceConfig,
     record_kind="step",
     planned="num_steps",
     curves=(
@@ -106,6 +114,7 @@ CLUSTERED = Scoring(
 
 CLASSIFIED_BY_PROTOTYPES = replace(
     CLASSIFIED,
+    config=CoatConfig,
     curves=(
         *CLASSIFIED.curves,
         Curve(key="prototype_share", title="prototypes a token, training images", in_percent=True),

@@ -138,7 +138,7 @@ def _show_rebuilt(run: Run, shot: Snapshot, sample: int) -> None:
         contact_sheet(np.stack(triple), columns=3, cell=160),
         alt=f"{words.image_name(run, sample)}: itself, decoded from Z, decoded from C Z",
     )
-    st.caption(words.rebuilt_sentence(rebuilt))
+    st.caption(words.rebuilt_sentence(rebuilt, has_gate=shot.gate is not None))
 
 
 def _show_maps(run: Run, shot: Snapshot, sample: int, pixels: np.ndarray) -> None:

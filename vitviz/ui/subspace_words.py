@@ -98,6 +98,7 @@ REBUILT = (
     "From the left: the image; decoded from its own features Z; decoded from the mix that C puts in their place, C Z. "
     "The better the mix describes it, the less the last two differ."
 )
+GATED_REBUILT = " The gate came when the decoder was trained already, so what is decoded is darker than the image."
 RING = (
     "The images of the same class in the order of the data set, once around{turn}. The lines lead to those that this "
     "one is made of, wider for more. {outside:.1%} of its mix comes from other classes."
@@ -289,9 +290,10 @@ def gap_sentence(num_clusters: int, suggested: int, gap: float) -> str:
     )
 
 
-def rebuilt_sentence(rebuilt: "Rebuilt") -> str:
+def rebuilt_sentence(rebuilt: "Rebuilt", *, has_gate: bool) -> str:
     """The two errors of one image."""
-    return f"{REBUILT} Mean squared error, pixels 0 to 1: {rebuilt.error_latent:.4f} and {rebuilt.error_others:.4f}."
+    errors = f"Mean squared error, pixels 0 to 1: {rebuilt.error_latent:.4f} and {rebuilt.error_others:.4f}."
+    return f"{REBUILT} {errors}{GATED_REBUILT if has_gate else ''}"
 
 
 def ring_sentence(ring: "Ring") -> str:
