@@ -69,6 +69,8 @@ def regroup(
 
     Raises: Problem when the run kept no coefficients, there are too many images for a dense C, or a setting is out of range.
     """
+    import vitviz.clustering.spectral  # noqa: F401  with torch, before the clock runs
+
     stored = take_snapshot(run, round_index)
     config = from_plain(SubspaceConfig, run.description().settings)
     check_solver(settings.solver, len(stored.labels))
