@@ -4,13 +4,68 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlparse
 
 import numpy as np
 import pytest
 
 from vitviz.runs.folder import Run, own_root, shipped_root
+
+RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
+DRAWN = "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')"
+
+
+@pytest.fixture(scope="session")
+def settle() -> Callable[..., None]:
+    """``settle(page)``: wait until nothing runs and nothing is still to be drawn."""
+
+    def wait(page) -> None:
+        page.wait_for_selector(RESTED, timeout=60_000)
+        page.wait_for_function(DRAWN)
+        page.wait_for_selector(RESTED)
+
+    return wait
+
+
+@pytest.fixture
+def open_at(chromium, settle) -> Iterator[Callable]:
+    """``open_at(address, size=(390, 844), dark=True)``: that address in a fresh profile, drawn to its end.
+
+    At the end of a test no page may have asked another host or complained on its console.
+    """
+    contexts, asked, complaints = [], set(), []
+
+    def open_page(address: str, *, size: tuple[int, int] = (1440, 900), dark: bool = False, **options):
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            **options,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.add(urlparse(request.url).hostname))
+        page.on("websocket", lambda socket: asked.add(urlparse(socket.url).hostname))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.extend(_complaint(message)))
+        page.goto(address)
+        page.wait_for_selector("[data-testid=stMain] h1")
+        settle(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert asked - {None, ""} == {"127.0.0.1"}
+    assert complaints == []
+
+
+def _complaint(message) -> list[str]:
+    """An error on the console. Streamlit looks for its server beside every address before it looks at the root."""
+    is_probe = "/_stcore/" in message.location.get("url", "") and "404" in message.text
+    return [f"{message.text} {message.location}"] if message.type == "error" and not is_probe else []
 
 
 @pytest.fixture

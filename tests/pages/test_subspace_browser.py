@@ -1,15 +1,13 @@
 """The page of subspace clustering in a real Chromium: click a pair, threshold, zoom, walk along the ring, a telephone."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pytest
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
-RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
-DRAWN = "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')"
 READY = ".image-canvas[data-ready]"
 PLOTTED = "[data-testid=stPlotlyChart] .main-svg"
 WIDTHS = """() => {
@@ -30,47 +28,9 @@ def server(serve, tmp_path_factory):
 
 
 @pytest.fixture
-def visit(chromium, server) -> Iterator[Callable]:
-    """``visit("step=30", size=(390, 844), dark=True)``: the page of the shipped digits as that link shows it, drawn to its end.
-
-    At the end of a test no page may have asked another host or complained on its console.
-    """
-    contexts, asked, complaints = [], set(), []
-
-    def open_page(query: str = "", *, size: tuple[int, int] = (1440, 900), dark: bool = False):
-        context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: asked.add(urlparse(request.url).hostname))
-        page.on("websocket", lambda socket: asked.add(urlparse(socket.url).hostname))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.extend(_complaint(message)))
-        page.goto(f"{server.address}/subspace?run=digits-subspace-steps&{query}")
-        page.wait_for_selector("[data-testid=stMain] h1")
-        _settle(page)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert asked - {None, ""} == {"127.0.0.1"}
-    assert complaints == []
-
-
-def _complaint(message) -> list[str]:
-    """An error on the console. Streamlit looks for its server beside every address before it looks at the root."""
-    is_probe = "/_stcore/" in message.location.get("url", "") and "404" in message.text
-    return [f"{message.text} {message.location}"] if message.type == "error" and not is_probe else []
-
-
-def _settle(page) -> None:
-    page.wait_for_selector(RESTED)
-    page.wait_for_function(DRAWN)
-    page.wait_for_selector(RESTED)
+def visit(open_at, server) -> Callable:
+    """``visit("step=30", size=(390, 844), dark=True)``: the page of the shipped digits as that link shows it; see ``open_at``."""
+    return lambda query="", **look: open_at(f"{server.address}/subspace?run=digits-subspace-steps&{query}", **look)
 
 
 def _query(page) -> dict[str, str]:
@@ -84,7 +44,7 @@ def _click(page, x: float, y: float) -> None:
     surface.click(position={"x": x * box["width"], "y": y * box["height"]})
 
 
-def test_a_click_on_the_matrix_opens_the_two_images_and_the_address_keeps_them(visit):
+def test_a_click_on_the_matrix_opens_the_two_images_and_the_address_keeps_them(visit, settle):
     page = visit()
     _click(page, 0.3, 0.6)
     title = page.get_by_text(re.compile(r"^Image \d+ and image \d+$"))
@@ -92,7 +52,7 @@ def test_a_click_on_the_matrix_opens_the_two_images_and_the_address_keeps_them(v
     page.wait_for_function("location.search.includes('pair=')")
     first, second = title.inner_text(), _query(page)["pair"]
     page.reload()
-    _settle(page)
+    settle(page)
     title.wait_for()
     assert (title.inner_text(), _query(page)["pair"]) == (first, second)
     page.locator(".image-canvas .surface").first.focus()
@@ -101,14 +61,14 @@ def test_a_click_on_the_matrix_opens_the_two_images_and_the_address_keeps_them(v
     page.wait_for_function("!location.search.includes('pair=')")
 
 
-def test_a_threshold_changes_the_picture_and_what_the_colour_bar_is_called(visit):
+def test_a_threshold_changes_the_picture_and_what_the_colour_bar_is_called(visit, settle):
     page = visit()
     page.wait_for_selector(READY)
     root = page.locator(".image-canvas").first
     first = root.evaluate(HEAT)
     page.get_by_role("radio", name="thresholded").click()
     page.get_by_text("of the entries that hold 0.1 of their column").wait_for()
-    _settle(page)
+    settle(page)
     page.wait_for_selector(READY)
     heat = root.evaluate(HEAT)
     assert heat != first
@@ -119,15 +79,15 @@ def test_a_threshold_changes_the_picture_and_what_the_colour_bar_is_called(visit
     assert _query(page)["rho"] == "0.12"
 
 
-def test_zooming_keeps_the_pair_that_is_pinned(visit):
+def test_zooming_keeps_the_pair_that_is_pinned(visit, settle):
     page = visit("pair=10_11")
     page.get_by_role("radio", name="8x").click()
     page.get_by_text(re.compile(r"images [\d,]+ to [\d,]+ of the order")).wait_for()
-    _settle(page)
+    settle(page)
     assert _query(page)["pair"] == "10_11" and _query(page)["zoom"] == "8x"
 
 
-def test_scrubbing_the_steps_changes_the_matrix_and_is_kept_between_views(visit):
+def test_scrubbing_the_steps_changes_the_matrix_and_is_kept_between_views(visit, settle):
     page = visit()
     page.get_by_role("slider", name="Step of the fine-tuning").press("Home")
     page.wait_for_function("location.search.includes('step=')")
@@ -136,30 +96,30 @@ def test_scrubbing_the_steps_changes_the_matrix_and_is_kept_between_views(visit)
     page.get_by_text(re.compile(f"Run digits-subspace-steps, step {step}, solver adam")).wait_for()
     page.get_by_role("radio", name="Spectrum").click()
     page.wait_for_selector(PLOTTED)
-    _settle(page)
+    settle(page)
     assert _query(page)["step"] == step
 
 
-def test_another_image_is_chosen_by_its_picture(visit):
+def test_another_image_is_chosen_by_its_picture(visit, settle):
     page = visit("view=One image&image=0")
     page.get_by_text("Choose by picture").click()
     cells = page.locator(".image-grid").first.locator(".cell")
     cells.nth(3).wait_for()
     cells.nth(3).click()
     page.wait_for_function("new URLSearchParams(location.search).get('image') > 0")
-    _settle(page)
+    settle(page)
     chosen = int(_query(page)["image"])
     page.get_by_text(re.compile(r"^Image \d+, class 3, cluster")).wait_for()
     assert page.get_by_role("spinbutton").input_value() == str(chosen)
 
 
-def test_a_part_of_an_image_leads_to_the_view_of_that_part(visit):
+def test_a_part_of_an_image_leads_to_the_view_of_that_part(visit, settle):
     page = visit("view=One image&image=0")
     cell = page.locator(".image-grid").last.locator(".cell").nth(1)
     row = cell.get_attribute("data-id")
     cell.click()
     page.wait_for_function(f"new URLSearchParams(location.search).get('image') === '{row}'")
-    _settle(page)
+    settle(page)
     assert page.get_by_role("spinbutton").input_value() == row
 
 
@@ -172,12 +132,12 @@ def test_clustering_again_with_another_solver_says_how_long_it_took(visit):
 
 
 @pytest.mark.parametrize(("size", "dark"), [((390, 844), True), ((1440, 900), False)], ids=["telephone", "desktop"])
-def test_every_view_fits_its_screen(visit, size, dark):
+def test_every_view_fits_its_screen(visit, size, dark, settle):
     page = visit(size=size, dark=dark)
     for view in VIEWS:
         page.get_by_role("radio", name=view, exact=True).click()
         page.wait_for_function(f"location.search.includes('view={view.split()[0]}') || '{view}' === 'Affinity'")
-        _settle(page)
+        settle(page)
         for content, screen in page.evaluate(WIDTHS):
             assert content <= screen + 1, view
         assert page.locator("img:not([alt])").count() == 0, view

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
@@ -11,8 +11,6 @@ import pytest
 from PIL import Image
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
-RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
-DRAWN = "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')"
 READY = ".image-canvas[data-ready]"
 WIDTHS = """() => {
   const main = document.querySelector("[data-testid=stMain]");
@@ -30,48 +28,9 @@ def server(serve, tmp_path_factory):
 
 
 @pytest.fixture
-def visit(chromium, server) -> Iterator[Callable]:
-    """``visit("t=3", size=(390, 844), dark=True)``: the page as that link shows it, drawn to its end.
-
-    At the end of a test no page may have asked another host or complained on its console.
-    """
-    contexts, asked, complaints = [], set(), []
-
-    def open_page(query: str = "", *, size: tuple[int, int] = (1440, 900), dark: bool = False, **options):
-        context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-            **options,
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: asked.add(urlparse(request.url).hostname))
-        page.on("websocket", lambda socket: asked.add(urlparse(socket.url).hostname))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.extend(_complaint(message)))
-        page.goto(f"{server.address}/supertokens?model=Pixels&{query}")
-        page.wait_for_selector("[data-testid=stMain] h1")
-        _settle(page)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert asked - {None, ""} == {"127.0.0.1"}
-    assert complaints == []
-
-
-def _complaint(message) -> list[str]:
-    """An error on the console. Streamlit looks for its server beside every address before it looks at the root."""
-    is_probe = "/_stcore/" in message.location.get("url", "") and "404" in message.text
-    return [f"{message.text} {message.location}"] if message.type == "error" and not is_probe else []
-
-
-def _settle(page) -> None:
-    page.wait_for_selector(RESTED)
-    page.wait_for_function(DRAWN)
-    page.wait_for_selector(RESTED)
+def visit(open_at, server) -> Callable:
+    """``visit("t=3", size=(390, 844), dark=True)``: the page as that link shows it; see ``open_at``."""
+    return lambda query="", **look: open_at(f"{server.address}/supertokens?model=Pixels&{query}", **look)
 
 
 def _query(page) -> dict[str, str]:
@@ -169,12 +128,12 @@ def test_labels_and_tokens_can_be_taken_away(visit):
     assert len(Path(waiting.value.path()).read_text().splitlines()) == 1 + 204
 
 
-def test_the_views_follow_each_other_and_keep_the_step(visit):
+def test_the_views_follow_each_other_and_keep_the_step(visit, settle):
     page = visit("photo=flower&t=2")
     for view in ("Iterations", "Reconstruction", "Beside grid and SLIC"):
         page.get_by_role("radio", name=view).click()
         page.wait_for_function(f"location.search.includes('view={view.split()[0]}')")
-        _settle(page)
+        settle(page)
         page.wait_for_selector(READY)
         assert _query(page)["t"] == "2"
     page.locator(READY).nth(2).wait_for()
@@ -197,12 +156,12 @@ def test_the_blink_key_shows_the_photo_instead_of_the_mean_colours(visit):
 
 
 @pytest.mark.parametrize(("size", "dark"), [((390, 844), True), ((1440, 900), False)], ids=["telephone", "desktop"])
-def test_every_view_fits_its_screen_and_every_picture_has_words(visit, size, dark):
+def test_every_view_fits_its_screen_and_every_picture_has_words(visit, size, dark, settle):
     page = visit("photo=temple&t=3&pin=400_500", size=size, dark=dark)
     for view in ("Map", "Iterations", "Reconstruction", "Beside grid and SLIC", "Embeddings"):
         page.get_by_role("radio", name=view).click()
         page.wait_for_selector(f"[role=radio][aria-checked=true]:has-text('{view}')")
-        _settle(page)
+        settle(page)
         for content, screen in page.evaluate(WIDTHS):
             assert content <= screen + 1, view
         assert page.locator("img:not([alt])").count() == 0, view

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +106,12 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """All complete records in order. A last line cut short by a kill is left out."""
+        path = self.path / "metrics.jsonl"
         try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+            found = path.stat()
         except FileNotFoundError:
             return []
-        records = []
-        for line in lines:
-            with contextlib.suppress(json.JSONDecodeError):
-                records.append(json.loads(line))
-        return records
+        return [dict(record) for record in _read_records(path, found.st_mtime_ns, found.st_size)]
 
     def round_metrics(self) -> list[dict[str, Any]]:
         """The records of complete rounds, by index."""
@@ -286,6 +283,16 @@ def _runs_in(root: Path) -> list[Run]:
         for entry in entries
         if NAME_PATTERN.fullmatch(entry.name) and os.path.exists(os.path.join(entry.path, "run.json"))
     ]
+
+
+@lru_cache(maxsize=64)
+def _read_records(path: Path, modified: int, size: int) -> list[dict[str, Any]]:
+    """The lines of a file that was last changed then and is as long: a page asks for them several times in every rerun."""
+    records = []
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            records.append(json.loads(line))
+    return records
 
 
 def _read_json(path: Path) -> dict[str, Any]:
