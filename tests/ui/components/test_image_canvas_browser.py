@@ -330,9 +330,24 @@ def test_a_matrix_is_read_by_its_cells_with_its_own_numbers_modes_and_step_names
     page.mouse.move(0, 0)
     page.wait_for_function("root => root.canvas.hover === null", arg=root.element_handle())
     height, width = outlines.shape
-    drawn = _ink(root)[round(0.3125 * height), :]
-    assert (drawn > 100).all() and outlines[round(0.3125 * height), width // 4] == 0
+    row = round(0.3125 * height)
+    near = slice(row - 3, row + 4)
+    assert (_ink(root)[near].max(axis=0) > 100).all() and outlines[near, width // 4].max() == 0
     root.get_by_role("button", name="Next step").click()
     _heard(page, "matrix [(0.31, 0.31, 492)] step 1")
     assert root.locator(".count").inner_text() == "step 30"
     assert root.locator(".readout").inner_text() == "row 12, column 12, affinity 0.00502"
+
+
+def test_the_button_that_clears_stays_where_it_is_while_the_text_beside_it_changes(page, opened):
+    root = opened("?pins=2")
+    for x, y in [(0.25, 0.25), (0.75, 0.75)]:
+        _click(root, x, y)
+    button = root.get_by_role("button", name="Clear the pin")
+    over_the_picture = button.bounding_box()
+    page.mouse.move(0, 0)
+    page.wait_for_function("root => root.canvas.hover === null", arg=root.element_handle())
+    page.wait_for_function(
+        "root => root.querySelector('.readout').textContent.includes(' · ')", arg=root.element_handle()
+    )
+    assert button.bounding_box() == over_the_picture

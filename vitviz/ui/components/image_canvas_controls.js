@@ -56,7 +56,8 @@ function buildPlayer(labels, act) {
 function buildFoot(labels, act) {
   const readout = element("p", { class: "readout", role: "status" });
   const clear = button({ class: "icon", "aria-label": labels.clear, title: labels.clear, hidden: true }, act.clear, icon(ICONS.close));
-  return { readout, clear, foot: element("div", { class: "foot" }, readout, clear), keys: element("p", { class: "keys" }) };
+  // the button first, so that no change of the text moves it under the pointer
+  return { readout, clear, foot: element("div", { class: "foot" }, clear, readout), keys: element("p", { class: "keys" }) };
 }
 
 function slider(text, onInput) {
