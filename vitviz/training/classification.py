@@ -44,7 +44,7 @@ def train_classifier(config: ClassificationConfig, run: Run, build_model: BuildM
     Goes on after the last resume point of ``run``, and gives the same records as if it had never stopped.
     Raises: Problem when the images have no classes, the data set changed, or the loss stops being finite.
     """
-    bench = _Bench(config, run, load_images(run), build_model)
+    bench = ClassifierBench(config, run, load_images(run), build_model)
     start = bench.resume()
     for epoch in range(start, config.epochs):
         yield bench.train_epoch(epoch)
@@ -52,7 +52,7 @@ def train_classifier(config: ClassificationConfig, run: Run, build_model: BuildM
         yield bench.finish()
 
 
-class _Bench:
+class ClassifierBench:
     """The network, its optimiser and the images of one run, between two records."""
 
     def __init__(self, config: ClassificationConfig, run: Run, images: np.ndarray, build_model: BuildModel):
@@ -93,7 +93,7 @@ class _Bench:
         parts = train_epoch(self.model, self.optimizer, self.images, self._loss_function(epoch), plan)
         _, logits = self._embed(self.held_out_rows)
         record = {"kind": "epoch", "index": epoch, "epoch": epoch, **parts, "lr": plan.lr(1.0)}
-        record |= _held_out_scores(logits, self._classes(self.held_out_rows))
+        record |= held_out_scores(logits, self._classes(self.held_out_rows))
         self.run.append_metrics(record)
         self._save_resume_point(min(epoch + 1, config.epochs))
         return record
@@ -158,7 +158,21 @@ class _Bench:
         self.run.save_resume_point(state_tensors(self.model, self.optimizer), place)
 
 
-def _held_out_scores(logits: Tensor, classes: Tensor) -> dict[str, float]:
+def latest_weights(run: Run) -> dict[str, np.ndarray]:
+    """The parameters of a classifier's run by name: the last, or, while it trains, those it would go on from.
+
+    Raises: Problem before its first epoch is done.
+    """
+    if run.has_weights():
+        return run.weights()
+    point = run.resume_point()
+    if point is None:
+        raise Problem(f"run '{run.name}' has no weights yet", "they come with its first epoch")
+    return {name.removeprefix("model."): value for name, value in point[0].items() if name.startswith("model.")}
+
+
+def held_out_scores(logits: Tensor, classes: Tensor) -> dict[str, float]:
+    """Cross-entropy and top-1, 0..1, of logits (N, K) for classes (N,)."""
     return {
         "held_out_loss": F.cross_entropy(logits, classes).item(),
         "held_out_top1": (logits.argmax(dim=1) == classes).float().mean().item(),

@@ -76,7 +76,7 @@ def load_model(run: Run) -> CoaT:
 
     Raises: Problem before the first epoch is done.
     """
-    about, weights = run.description(), _latest_weights(run)
+    about, weights = run.description(), classification.latest_weights(run)
     config = from_plain(CoatConfig, about.settings)
     model = build_model(config, img_size=about.img_size, num_classes=len(about.class_names), seed=config.seed)
     model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
@@ -118,7 +118,7 @@ def keep_share(samples: Samples, share: float, *, seed: int) -> Samples:
     return dataclasses.replace(samples, classes=classes)
 
 
-class _Bench(classification._Bench):
+class _Bench(classification.ClassifierBench):
     """A classifier's bench that trains on a share of the images, clusters from a step on, and may have a teacher."""
 
     def __init__(self, config: CoatConfig, run: Run, images: np.ndarray):
@@ -157,7 +157,7 @@ class _Bench(classification._Bench):
         record = {"kind": "epoch", "index": epoch, "epoch": epoch, **parts, "lr": plan.lr(1.0), "num_steps": self.step}
         if config.kind in CLUSTERED:
             record |= {"is_clustered": self.width.r_rel is not None, **dataclasses.asdict(self.width)}
-        record |= classification._held_out_scores(logits, self._classes(self.held_out_rows))
+        record |= classification.held_out_scores(logits, self._classes(self.held_out_rows))
         self.run.append_metrics(record)
         self._save_resume_point(min(epoch + 1, config.epochs))
         return record
@@ -240,20 +240,11 @@ def _load_teacher(name: str, student: Run) -> CoaT:
 
 def _read_start(source: str) -> dict[str, np.ndarray | Tensor]:
     if not source.endswith(".safetensors"):
-        return dict(_latest_weights(find_run(source)))
+        return dict(classification.latest_weights(find_run(source)))
     path = Path(source).expanduser()
     if not path.is_file():
         raise Problem(f"start={source} is no file", "", "give a run or a local .safetensors file")
     return tensors.load(path)[0]
-
-
-def _latest_weights(run: Run) -> dict[str, np.ndarray]:
-    if run.has_weights():
-        return run.weights()
-    point = run.resume_point()
-    if point is None:
-        raise Problem(f"run '{run.name}' has no weights yet", "they come with its first epoch")
-    return {name.removeprefix("model."): value for name, value in point[0].items() if name.startswith("model.")}
 
 
 def _last_epoch(run: Run) -> Record:

@@ -19,11 +19,10 @@ import numpy as np
 import torch
 
 from vitviz.config import from_plain
-from vitviz.errors import Problem
 from vitviz.nn.embed import ConvEmbed, NormedPatchEmbed, SuperTokenEmbed, TokenEmbed, paper_vit, tier_with_stride
 from vitviz.nn.vit import VisionTransformer, init_weights
 from vitviz.runs.folder import Run
-from vitviz.training.classification import Record, train_classifier
+from vitviz.training.classification import Record, latest_weights, train_classifier
 from vitviz.training.loop import embed_images
 from vitviz.training.supertokens_config import SuperTokensConfig
 
@@ -68,7 +67,7 @@ def load_model(run: Run) -> VisionTransformer:
 
     Raises: Problem before the first epoch is done.
     """
-    about, weights = run.description(), _latest_weights(run)
+    about, weights = run.description(), latest_weights(run)
     config = from_plain(SuperTokensConfig, about.settings)
     model = build_model(config, img_size=about.img_size, num_classes=len(about.class_names), seed=config.seed)
     model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
@@ -79,12 +78,3 @@ def embed_with(run: Run, round_index: int, images: np.ndarray) -> np.ndarray:
     """Embeddings (N, D) float32 of ``images`` (N, img_size, img_size, 3) uint8; such a run has one round, its last epoch."""
     embeddings, _ = embed_images(load_model(run), images, np.arange(len(images)), batch_size=64)
     return embeddings.numpy()
-
-
-def _latest_weights(run: Run) -> dict[str, np.ndarray]:
-    if run.has_weights():
-        return run.weights()
-    point = run.resume_point()
-    if point is None:
-        raise Problem(f"run '{run.name}' has no weights yet", "they come with its first epoch")
-    return {name.removeprefix("model."): value for name, value in point[0].items() if name.startswith("model.")}
