@@ -12,7 +12,7 @@ import numpy as np
 from vitviz.config import from_plain, parse_settings, to_plain
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, find_run, list_runs
-from vitviz.training.presets import Preset
+from vitviz.training.preset import Preset
 
 _HELD_OUT = ("held_out_nmi", "held_out_acc")
 _TRANSDUCTIVE = ("nmi", "acc")
