@@ -7,8 +7,10 @@ Cores: one picture, 8 heads of width 8, normal random queries, keys and values; 
 clustered softmax is compared with ``scaled_dot_product_attention``; what is factorised with timm's module, its layers and its
 position encoding taken out (it still adds a zero). The row of the hashes alone says what they take beside timm's whole core.
 
-Whole models: one picture of 224 px; weights are drawn from seed 0, queries, keys and values 30 times as large. With ``--run`` the
-images that a trained run held out say how often the class stays the same.
+Whole models: one picture of 224 px; weights are drawn from seed 0, queries, keys and values 30 times as large.
+
+With ``--run`` the images that a trained run held out say how often the class stays the same; and its own network, one such image
+of 224 px at a time, is timed beside timm's with the same weights.
 """
 
 import argparse
@@ -24,7 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.table import Row, print_table
+from vitviz.data.batches import to_tensor
+from vitviz.data.sets import open_image_set
 from vitviz.errors import Problem
+from vitviz.explain.coat_costs import blocks_of
 from vitviz.explain.coat_images import agreement, counts_of, exact_of
 from vitviz.explain.coat_times import mix
 from vitviz.nn.coat import CoaT, coat_lite, init_weights
@@ -33,7 +38,6 @@ from vitviz.nn.query_groups import Grouping, group_queries
 from vitviz.nn.torchvision_import import import_torchvision
 from vitviz.runs.folder import Run, find_run
 from vitviz.training.coat import load_model
-from vitviz.training.setup import load_images
 
 HEADS, DIM = 8, 8
 SIGN = Grouping(method="sign", num_bits=6)
@@ -50,6 +54,8 @@ MLP = Clustering(attention=UNCLUSTERED.attention, mlp_stages=(1, 2))
 SOFTMAX = Clustering(attention=("softmax", "softmax", "unclustered", "unclustered"), grouping=SIGN)
 FULL = Clustering(attention=("full softmax", "full softmax", "unclustered", "unclustered"))
 _NUM_IMAGES = 512
+_IMG_SIZE = 224
+_TRAINED_WIDTHS = (8.0, 16.0, 24.0, 32.0)
 
 Work = Callable[[], object]
 
@@ -63,7 +69,9 @@ def measure(quick: bool, run_name: str | None) -> Iterator[Row]:
             yield from _cores(num_tokens, repeats=3 if quick else 15)
         yield from _whole_models(repeats=2 if quick else 11)
     if run:
-        yield from _agreement(load_model(run), _held_out(run)[: 64 if quick else None])
+        model = load_model(run)
+        yield from _trained(run, model, num_images=8 if quick else 64)
+        yield from _agreement(model, _held_out(run, run.description().img_size)[: 64 if quick else None])
 
 
 def _cores(num_tokens: int, repeats: int) -> Iterator[Row]:
@@ -152,12 +160,69 @@ def _picture() -> Tensor:
     return smooth + 0.05 * torch.randn(smooth.shape, generator=generator)
 
 
-def _held_out(run: Run) -> np.ndarray:
-    """Images (B, H, W, 3) uint8 that the run was not trained on, 512 at most."""
+def _held_out(run: Run, img_size: int) -> np.ndarray:
+    """Images (B, H, W, 3) uint8 that the run was not trained on, 512 at most, at ``img_size`` px."""
     rows = np.flatnonzero(run.samples().held_out)[:_NUM_IMAGES]
     if not len(rows):
         raise Problem(f"run '{run.name}' held no images out")
-    return load_images(run)[rows]
+    about = run.description()
+    return open_image_set(about.dataset, img_size=img_size, limit=about.settings.get("limit")).images[rows]
+
+
+def _trained(run: Run, model: CoaT, num_images: int) -> Iterator[Row]:
+    """The trained network with its MLPs clustered, one held-out image after the other, beside timm's with its weights."""
+    images = _held_out(run, _IMG_SIZE)[:num_images]
+    theirs = _timm_twin(model, _IMG_SIZE)
+    batches = [to_tensor(image[None], torch.device("cpu")) for image in images]
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            model(batches[0], clustering=UNCLUSTERED).logits, theirs(batches[0]), rtol=1e-4, atol=1e-4
+        )
+        works: dict[str, Work] = {
+            "timm, the same weights": lambda: [theirs(batch) for batch in batches],
+            "ours, nothing clustered": lambda: [model(batch, clustering=UNCLUSTERED) for batch in batches],
+        }
+        for r_rel in _TRAINED_WIDTHS:
+            name = f"MLP of stages 1-2 clustered, e2lsh, r = {r_rel:g}"
+            works[name] = lambda r_rel=r_rel: [model(batch, clustering=_mlp(r_rel)) for batch in batches]
+        title = f"{run.name}, {len(images)} held-out images of {_IMG_SIZE} px, one at a time: "
+        rival, per_image = "timm, the same weights", 1e3 / len(images)
+        seconds = _in_turn(works, repeats=3)
+        for name in list(works)[1:]:
+            yield Row(title + name, seconds[name] * per_image, "ms", rival, seconds[rival] * per_image)
+    for r_rel in _TRAINED_WIDTHS:
+        found = agreement(model, images, _mlp(r_rel), against=UNCLUSTERED, batch_size=1)
+        yield Row(f"{title}same class as unclustered, MLP, r = {r_rel:g}", 100 * found.top1, "%")
+
+
+def _mlp(r_rel: float) -> Clustering:
+    return dataclasses.replace(MLP, mlp_grouping=Grouping(r_rel=r_rel))
+
+
+def _timm_twin(model: CoaT, img_size: int) -> nn.Module:
+    """timm's network of the same widths, depths and weights, for pictures of ``img_size`` px."""
+    import_torchvision()
+    from timm.models.coat import CoaT as TimmCoaT
+
+    blocks = [blocks_of(model, stage) for stage in (1, 2, 3, 4)]
+    widths = [stage[0].mlp.fc1.in_features for stage in blocks]
+    attention = blocks[0][0].factoratt_crpe
+    head_dim, crpe = widths[0] // attention.num_heads, attention.crpe
+    theirs = TimmCoaT(
+        img_size=img_size,
+        patch_size=model.patch_size,
+        num_classes=model.head.out_features,
+        embed_dims=widths,
+        serial_depths=[len(stage) for stage in blocks],
+        parallel_depth=0,
+        num_heads=attention.num_heads,
+        mlp_ratios=[stage[0].mlp.fc1.out_features / width for stage, width in zip(blocks, widths, strict=True)],
+        crpe_window={
+            conv.kernel_size[0]: width // head_dim for conv, width in zip(crpe.conv_list, crpe.splits, strict=True)
+        },
+    )
+    theirs.load_state_dict(model.state_dict(), strict=True)
+    return theirs.eval()
 
 
 def _agreement(model: CoaT, images: np.ndarray) -> Iterator[Row]:
