@@ -4,10 +4,11 @@ import streamlit as st
 
 from vitviz.ui import run_views
 from vitviz.ui import supertoken_words as words
+from vitviz.ui.photos import pick_photo
 from vitviz.ui.pickers import choose
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.supertoken_comparison import show_beside, show_embeddings
-from vitviz.ui.supertoken_sources import METHOD, PRESET, group, pick_choices, pick_photo, pick_source, warn
+from vitviz.ui.supertoken_sources import METHOD, PRESET, group, pick_choices, pick_source, warn
 from vitviz.ui.supertoken_views import show_iterations, show_map, show_reconstruction
 
 VIEWS = {
@@ -24,7 +25,7 @@ def main() -> None:
     st.caption(words.INTRO)
     view = choose("View", list(VIEWS), key="view", label_visibility="collapsed")
     with shown_problems():
-        photo = pick_photo()
+        photo = pick_photo("supertokens")
         source = pick_source()
         if source is None:
             st.caption(words.NO_RUN)

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from vitviz.errors import Problem
-from vitviz.explain.coat_images import agreement, counts_of, exact_of
+from vitviz.explain.coat_images import agreement, answer, counts_of, exact_of
 from vitviz.explain.coat_input import AS_TRAINED, to_input
 from vitviz.nn.coat import CoaT, init_weights
 from vitviz.nn.coat_block import UNCLUSTERED, Clustering
@@ -87,6 +87,18 @@ def test_a_clustered_softmax_of_single_queries_is_the_full_one_and_not_coat_s_ow
     assert exact.gate == "value" and exact.mlp_stages == ()
     assert agreement(model, images, softmax, against=exact_of(softmax)).kl == pytest.approx(0, abs=1e-6)
     assert agreement(model, images, softmax).kl > 1e-3
+
+
+def test_the_answer_to_one_picture_is_the_model_s_and_its_divergence_that_of_the_agreement(model, images):
+    found = answer(model, images[3], COARSE)
+    with torch.no_grad():
+        batch = to_input(model, images[3:4], AS_TRAINED)
+        exact, clustered = (model(batch, clustering=one).logits[0].double() for one in (UNCLUSTERED, COARSE))
+    assert found.exact == pytest.approx(exact.softmax(0).numpy()) and found.exact.shape == (7,)
+    assert found.clustered == pytest.approx(clustered.softmax(0).numpy())
+    assert found.kl == pytest.approx(agreement(model, images[3:4], COARSE).kl) and found.kl > 1e-3
+    same = answer(model, images[3], COARSE, against=COARSE)
+    assert same.kl == 0 and (same.exact == same.clustered).all()
 
 
 @pytest.mark.parametrize("measure", [counts_of, agreement])

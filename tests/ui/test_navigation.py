@@ -50,11 +50,23 @@ def test_every_method_has_a_page_that_exists():
     assert set(navigation.METHOD_PAGES.values()) <= set(LISTED)
 
 
-def test_a_run_whose_method_has_no_page_yet_is_looked_at_among_any_runs():
-    about = SimpleNamespace(method="coat")
-    assert (
-        navigation.address_of(SimpleNamespace(name="mine", description=lambda: about)) == "compare?table=own&runs=mine"
+@pytest.mark.parametrize("method", ["supertokens", "subspace", "coat"])
+@pytest.mark.parametrize(
+    ("state", "is_bare", "wanted"),
+    [
+        ("finished", True, "compare?table=own&runs=mine"),
+        ("finished", False, "{method}?run=mine"),
+        ("running", True, "{method}?run=mine"),
+    ],
+)
+def test_a_finished_run_that_kept_its_scores_alone_is_looked_at_among_any_runs(method, state, is_bare, wanted):
+    run = SimpleNamespace(
+        name="mine",
+        description=lambda: SimpleNamespace(method=method),
+        is_scores_only=lambda: is_bare,
+        status=lambda: SimpleNamespace(state=state),
     )
+    assert navigation.address_of(run) == wanted.format(method=method)
 
 
 def test_a_page_that_there_is_not_is_no_page():

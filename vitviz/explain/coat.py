@@ -161,6 +161,12 @@ def at_picture(block: ClusteredBlock, values: np.ndarray, height: int, width: in
     return values[..., rows[:, None], columns]
 
 
+def token_at(look: CoatLook, block: ClusteredBlock, x: float, y: float) -> tuple[int, int]:
+    """Row and column of the token that a place in 0..1 of the picture lies in."""
+    sides = zip((y, x), look.fed.shape[:2], block.shown, strict=True)
+    return tuple(min(max(int(at * side / block.stride), 0), most - 1) for at, side, most in sides)
+
+
 def prototype_attention(
     look: CoatLook, block: int, head: int, x: float, y: float, *, kind: str | None = None
 ) -> PrototypeAttention:
@@ -181,7 +187,7 @@ def prototype_attention(
         raise Problem(
             f"kind={kind!r} and head={head} must be of {', '.join(CLUSTERED)} and 0..{len(chosen.prototypes) - 1}"
         )
-    row, column = _token_at(look, chosen, x, y)
+    row, column = token_at(look, chosen, x, y)
     group = int(chosen.queries.ids[head, row, column])
     queries, keys, values = (torch.from_numpy(part[head])[None, None] for part in chosen.qkv)
     prototype = torch.from_numpy(chosen.prototypes[head])[None, None, [1 + group]]
@@ -273,12 +279,6 @@ def _tones(prototypes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     tones = np.full(len(sizes), np.nan, np.float32)
     tones[used[order]] = before / sizes.sum()
     return tones
-
-
-def _token_at(look: CoatLook, block: ClusteredBlock, x: float, y: float) -> tuple[int, int]:
-    """Row and column of the token that a place in 0..1 of the picture lies in."""
-    sides = zip((y, x), look.fed.shape[:2], block.shown, strict=True)
-    return tuple(min(max(int(at * side / block.stride), 0), most - 1) for at, side, most in sides)
 
 
 def _on_picture(values: Tensor, grid: tuple[int, int], shown: tuple[int, int]) -> np.ndarray:

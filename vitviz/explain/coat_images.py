@@ -39,6 +39,15 @@ class GroupCounts:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a model says of one picture: class probabilities (K,) float64 without and with clusters, and KL of both in nats."""
+
+    exact: np.ndarray
+    clustered: np.ndarray
+    kl: float
+
+
+@dataclass(frozen=True)
 class Agreement:
     """A clustered model beside itself unclustered.
 
@@ -107,6 +116,27 @@ def agreement(
         same += int((exact.argmax(dim=1) == clustered.argmax(dim=1)).sum())
         divergence += float((exact.exp() * (exact - clustered)).sum())
     return Agreement(same / len(images), max(divergence / len(images), 0.0), len(images))
+
+
+def answer(
+    model: CoaT,
+    fed: np.ndarray,
+    clustering: Clustering | None = None,
+    *,
+    against: Clustering | None = None,
+    preprocessing: Preprocessing = AS_TRAINED,
+) -> Answer:
+    """The class probabilities of a picture (H, W, 3) uint8 as it is fed; ``against`` as in :func:`agreement`."""
+    import torch
+
+    from vitviz.nn.coat_block import UNCLUSTERED
+
+    image = to_input(model, fed[None], preprocessing)
+    with torch.inference_mode():
+        logits = [model(image, clustering=one).logits[0].double() for one in (against or UNCLUSTERED, clustering)]
+    exact, clustered = (one.log_softmax(dim=0).cpu() for one in logits)
+    kl = max(float((exact.exp() * (exact - clustered)).sum()), 0.0)
+    return Answer(exact.exp().numpy(), clustered.exp().numpy(), kl)
 
 
 def exact_of(clustering: Clustering) -> Clustering:

@@ -28,7 +28,13 @@ _PARTS = (
     "CPE",
     "head",
 )
-_SCRIPTS = {"K^T V": "K<sup>T</sup>V", "Q K^T": "QK<sup>T</sup>", "Q M": "QM", "A V": "AV"}
+_SCRIPTS = {
+    "K^T V": "K<sup>T</sup>V",
+    "Q K^T": "QK<sup>T</sup>",
+    "Q M": "QM",
+    "A V": "AV",
+    "patch embedding": "embedding",
+}
 _METHODS = ("e2lsh", "sign", "sign+lloyd", "kmeans", "blocks", "random", "singletons")
 
 
@@ -55,9 +61,11 @@ def mac_bars(costs: Mapping[str, Mapping[str, int]], *, size: str, height: int |
             hovertemplate=f"%{{y}}<br>{_SCRIPTS.get(part, part)}: %{{x:,.1f}} million, %{{customdata:.1%}}<extra></extra>",
         )
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(title=f"million multiply-adds for one picture of {theme.literal(size)}")
+    figure.update_xaxes(title=f"million multiply-adds,<br>{theme.literal(size)}", nticks=5)
     figure.update_yaxes(autorange="reversed")
-    return theme.layout(figure, height=height or 150 + _ROW_HEIGHT * len(costs))
+    theme.layout(figure, height=height or 180 + _ROW_HEIGHT * len(costs))
+    # narrow enough for two columns on a telephone
+    return figure.update_layout(legend={"entrywidth": 60, "entrywidthmode": "pixels", "font": {"size": 11}})
 
 
 def core_lines(
@@ -105,13 +113,13 @@ def core_times(cores: Sequence, *, about: str, height: int = 260) -> go.Figure:
             orientation="h",
             name=name,
             marker_color=color,
-            text=[f"{core.milliseconds:.3g} ms"],
+            text=[f"{core.milliseconds:,.0f} ms" if core.milliseconds >= 100 else f"{core.milliseconds:.3g} ms"],
             textposition="outside",
             cliponaxis=False,
             hovertemplate=f"{name}: %{{x:.3g}} ms, median of {core.num_runs}{of_which}<extra></extra>",
         )
     figure.update_layout(showlegend=False)
-    figure.update_xaxes(title=f"milliseconds, measured here: {theme.literal(about)}", rangemode="tozero")
+    figure.update_xaxes(title=f"milliseconds, measured here:<br>{theme.literal(about)}", rangemode="tozero")
     figure.update_yaxes(autorange="reversed")
     theme.layout(figure, height=height)
     return figure.update_layout(margin={"r": 64})
@@ -138,9 +146,7 @@ def error_bars(errors: Sequence, *, height: int | None = None) -> go.Figure:
             hovertemplate=f"%{{y}}, {name}: %{{x:.2%}}<br>%{{customdata}}<extra></extra>",
         )
     figure.update_layout(barmode="group")
-    figure.update_xaxes(
-        title="error of the attention's output, |clustered − exact| / |exact|", tickformat=".0%", rangemode="tozero"
-    )
+    figure.update_xaxes(title="|clustered − exact| / |exact| of the output", tickformat=".0%", rangemode="tozero")
     figure.update_yaxes(autorange="reversed")
     theme.layout(figure, height=height or 110 + _ROW_HEIGHT * len(names))
     return figure.update_layout(margin={"r": 56})
@@ -161,7 +167,7 @@ def counts_histogram(
         figure.add_vline(x=current, line={"color": theme.CLUSTER_COLORS[6], "width": 2, "dash": "dash"})
     figure.update_layout(bargap=0.05)
     figure.update_xaxes(title=f"prototypes a head in {theme.literal(block)}, of {num_tokens:,} tokens")
-    figure.update_yaxes(title="pictures")
+    figure.update_yaxes(title="pictures", dtick=1 if len(counts) < 12 else None)
     return theme.layout(figure, height=height)
 
 
@@ -183,12 +189,30 @@ def quality_cost(points: Sequence, *, kind: str, against: str = "macs", height: 
             line={"color": theme.CLUSTER_COLORS[index], "width": 2},
             marker={"size": 8},
             text=[theme.literal(one.setting) for one in of_method],
-            textposition="top center",
+            textposition=("middle right", "bottom left", "top right")[index % 3],
             cliponaxis=False,
             customdata=[(one.prototypes, getattr(one, f"{kind}_macs")) for one in of_method],
             hovertemplate="%{text}: error %{y:.2%}<br>%{customdata[0]:,.0f} prototypes, %{customdata[1]:,.3s} multiply-adds",
         )
-    title = "multiply-adds of the core, clustering included" if against == "macs" else "prototypes a head"
-    figure.update_xaxes(title=f"{title} ({_KINDS[kind][0]})", type="log", dtick=1, exponentformat="power")
+    title = "multiply-adds of the core" if against == "macs" else "prototypes a head"
+    ticks = _log_ticks([x for line in figure.data for x in line.x])
+    figure.update_xaxes(title=f"{title} ({_KINDS[kind][0]})", type="log", **ticks)
     figure.update_yaxes(title="error of the attention's output", tickformat=".0%", rangemode="tozero")
-    return theme.layout(figure, height=height)
+    theme.layout(figure, height=height)
+    return figure.update_layout(margin={"r": 44})
+
+
+def _log_ticks(values: Sequence[float]) -> dict[str, list]:
+    """Ticks at 1, 2 and 5 times the powers of ten around ``values``, as plotly takes them; above 0."""
+    low, high = (int(np.floor(np.log10(max(fold(values), 1)))) for fold in (min, max))
+    ticks = [step * 10**power for power in range(low, high + 2) for step in (1, 2, 5)]
+    shown = [tick for tick in ticks if min(values) / 1.5 <= tick <= max(values) * 1.5]
+    return {"tickvals": shown, "ticktext": [_short(tick) for tick in shown]}
+
+
+def _short(number: float) -> str:
+    """5,000,000 as ``5M``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:g}{letter}"
+    return f"{number:g}"

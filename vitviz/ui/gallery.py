@@ -25,7 +25,7 @@ _PAPERS = (
     ("ViT deep clustering", "k-means and retraining in turns; maps, curves, movers", "deep_clustering"),
     ("Super-token convolutional embedding", "pixels grouped into tokens before the transformer", "supertokens"),
     ("Deep subspace clustering with channel attention", "every image written as a mix of others", "subspace"),
-    ("Clustering CoaT", "queries grouped inside the attention", None),
+    ("Clustering CoaT", "queries grouped inside the attention", "coat"),
 )
 
 
@@ -62,16 +62,13 @@ def microscope() -> None:
 
 
 def papers() -> None:
-    """The four papers, and which of them can be opened now."""
+    """The four papers and their pages."""
     st.header("Four papers")
     for column, (title, sentence, name) in zip(st.columns(4), _PAPERS, strict=True):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f"**{title}**")
             st.caption(sentence)
-            if name is None:
-                st.caption("Not built yet.")
-            else:
-                st.page_link(page(name), label="Open", icon=":material/arrow_forward:")
+            st.page_link(page(name), label="Open", icon=":material/arrow_forward:")
 
 
 def make_your_own() -> None:

@@ -14,6 +14,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("supertokens", "Super tokens", "bubble_chart"),
         ("deep_clustering", "Deep clustering", "scatter_plot"),
         ("subspace", "Subspace clustering", "grid_on"),
+        ("coat", "Clustering CoaT", "hub"),
         ("compare", "Compare", "compare_arrows"),
     ],
     "Run": [("runs", "Runs", "folder_open")],
@@ -25,20 +26,18 @@ METHOD_PAGES = {
     "idec": "deep_clustering",
     "supertokens": "supertokens",
     "subspace": "subspace",
-    "coat": "compare",
+    "coat": "coat",
 }
 """The page that shows the runs of a method."""
 
+_NEED_WEIGHTS = ("supertokens", "subspace", "coat")
+
 
 def address_of(run: Run) -> str:
-    """Where a run is looked at: the page of its method, or the comparison when that has none yet, or when the run
-    has finished and kept its scores alone.
-    """
+    """Where a run is looked at: the page of its method, or the comparison when it has finished and kept its scores alone."""
     known = METHOD_PAGES.get(run.description().method, "")
-    is_bare = known in ("supertokens", "subspace") and run.is_scores_only() and run.status().state == "finished"
-    if known == "compare" or is_bare:
-        return f"compare?table=own&runs={run.name}"
-    return f"{known}?run={run.name}"
+    is_bare = known in _NEED_WEIGHTS and run.is_scores_only() and run.status().state == "finished"
+    return f"compare?table=own&runs={run.name}" if is_bare else f"{known}?run={run.name}"
 
 
 def pages() -> dict[str, list]:

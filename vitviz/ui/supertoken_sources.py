@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from vitviz.data.photographs import find_photograph, list_photographs, open_photograph
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.memory import settle_memory
-from vitviz.ui.pickers import PickedImage, choose, decode_given, describe_run, pick_image, pick_run
+from vitviz.ui.pickers import PickedImage, choose, describe_run, pick_run
 from vitviz.ui.run_views import live_status
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ PIXELS, RUN, TIMM = "Pixels", "Trained run", "Any timm ViT"
 METHOD, PRESET = "supertokens", "clothing-supertoken"
 DEFAULT_TIMM = "vit_tiny_patch16_224"
 AS_MEANT = "as meant"
-MAX_SIDE = 1024
 MAX_ITERATIONS = 10
 
 _MAX_WEIGHTS_MB = 400
@@ -64,26 +62,6 @@ class Shown:
     choices: Choices
     grouping: "Grouping"
     key: str
-
-
-def pick_photo() -> PickedImage:
-    """The uploaded picture, else the camera's, else the bundled one of ``?photo=``. Raises Problem for what is no picture."""
-    photos = {one.name: one for one in list_photographs()}
-    with st.sidebar:
-        chosen = st.selectbox("Photo", list(photos), key="photo", bind="query-params") if photos else None
-        given = pick_image("supertokens", max_side=MAX_SIDE)
-        if st.toggle("Use the camera", key="camera"):
-            taken = st.camera_input("A picture from the camera", key="supertokens_camera", label_visibility="collapsed")
-            given = decode_given(taken.getvalue(), "the camera's picture", max_side=MAX_SIDE) if taken else given
-        if given is not None:
-            for note in given.notes:
-                st.caption(note)
-            return given
-    if chosen is None:
-        raise Problem("there is no photograph on this machine", "", "give a picture in the sidebar")
-    found = find_photograph(chosen)
-    st.sidebar.caption(f"{found.title}. {found.credit}; from {words.PACKAGES[found.package]}.")
-    return PickedImage(_photograph(chosen), found.title, (), f"bundled-{chosen}")
 
 
 def pick_source() -> Source | None:
@@ -216,11 +194,6 @@ def _is_ours(run: Run) -> bool:
         return run.description().method == METHOD
     except Problem:
         return False
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _photograph(name: str) -> np.ndarray:
-    return open_photograph(name, max_side=MAX_SIDE).pixels
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -24,6 +24,7 @@ from vitviz.ui import run_views
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.components.image_canvas import CanvasState, image_canvas, read_canvas
 from vitviz.ui.kept import encode_picture, keep
+from vitviz.ui.pins import asked_pins, remember_pin, write_address
 from vitviz.ui.supertoken_sources import MAX_ITERATIONS, Shown, cached
 
 BINARY = "application/octet-stream"
@@ -124,13 +125,6 @@ def asked_step(shown: Shown) -> int:
     text = st.query_params.get("t", "")
     known = text.isascii() and text.isdigit() and len(text) < 3
     return min(int(text), MAX_ITERATIONS) if known else shown.source.iterations
-
-
-def asked_pins() -> tuple[tuple[float, float], ...]:
-    """The pin of ``?pin=``: x and y in thousandths of the picture."""
-    x, _, y = st.query_params.get("pin", "").partition("_")
-    known = all(one.isascii() and one.isdigit() and len(one) < 4 for one in (x, y))
-    return (((int(x) + 0.5) / 1000, (int(y) + 0.5) / 1000),) if known else ()
 
 
 def photo_url(shown: Shown) -> str:
@@ -234,21 +228,13 @@ def _map_caption(shown: Shown, step: int) -> str:
 
 def remember_step(shown: Shown, step: int) -> None:
     """The iteration into the address, unless it is the one that the source was made for."""
-    _write_address("t", None if step == shown.source.iterations else str(step))
+    write_address("t", None if step == shown.source.iterations else str(step))
 
 
 def _remember(shown: Shown, state: CanvasState) -> None:
     """Step and pin into the address, so that a copied link shows the same."""
     remember_step(shown, state.step)
-    pin = "_".join(str(min(int(one * 1000), 999)) for one in state.pins[0][:2]) if state.pins else None
-    _write_address("pin", pin)
-
-
-def _write_address(name: str, text: str | None) -> None:
-    if text is None:
-        st.query_params.pop(name, None)
-    elif st.query_params.get(name) != text:
-        st.query_params[name] = text
+    remember_pin(state.pins)
 
 
 def _health(shown: Shown) -> tuple[Health, ...]:

@@ -11,7 +11,6 @@ INTRO = (
     "cells around it, each cell moves to the mean of what it was given, and again, t times. **Click one to see what"
     " belongs to it.**"
 )
-PACKAGES = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 SOURCES = (
     "What is compared when pixels are gathered: the features of a trained super-token embedding, the patch tokens of any ViT "
     "(post hoc: it was not trained for it), or plain colour and place."

@@ -253,7 +253,8 @@ class ImageCanvas {
   describe(x, y) {
     const { layers, data, step } = this;
     const cell = cellAt(layers.grid(), x, y);
-    const text = fill(layers.readsLabels() ? data.id_text : this.labels.cell, { ...cell, id: layers.idAt(x, y, step) });
+    const id = layers.idAt(x, y, step);
+    const text = fill(layers.readsLabels() ? data.id_text : this.labels.cell, { ...cell, id, size: data.sizes[id] ?? "" });
     if (!this.drawing.showsHeat()) return text;
     const heat = layers.heatAt(x, y, step);
     return `${text}, ${data.heat_title} ${data.heat_max === 1 ? heat.toFixed(2) : heatText(heat, data.heat_max, 3)}`;

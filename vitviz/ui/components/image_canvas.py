@@ -83,6 +83,7 @@ def image_canvas(
     colors: Sequence[str] = CLUSTER_COLORS,
     color_of_id: Sequence[int] | Sequence[Sequence[int]] = (),
     id_text: str = "region {id}, row {row}, column {column}",
+    sizes: Sequence[int] = (),
     heat_url: str | None = None,
     heat_title: str = "",
     heat_max: float = 1.0,
@@ -113,8 +114,8 @@ def image_canvas(
         photo_url, width, height, alt: the picture, its size in pixels, and what it shows in words. Layers lie over all of it,
             whatever their own resolution.
         labels_url: from ``pack_labels``; ``colors`` as ``#rrggbb`` and ``color_of_id`` the index of a colour for every id, one
-            list for all steps or one a step; the id itself where the list ends. ``id_text`` may name id, row and column.
-            Pieces of fewer than 16 CSS pixels get no outline.
+            list for all steps or one a step; the id itself where the list ends. ``id_text`` may name id, row, column, and size:
+            that of the id in ``sizes``. Pieces of fewer than 16 CSS pixels get no outline.
         heat_url: from ``pack_heat``, drawn in viridis with a colour bar called ``heat_title`` from 0 to ``heat_max``, the
             value that 1 stands for; only at ``heat_step`` when given; ``heat_hides_zero`` leaves cells of 0 clear. While heat
             shows, colours rest.
@@ -148,6 +149,7 @@ def image_canvas(
             "colors": list(colors),
             "color_of_id": [np.asarray(part).tolist() for part in color_of_id],
             "id_text": id_text,
+            "sizes": [int(size) for size in sizes],
             "heat_url": heat_url or "",
             "heat_title": heat_title,
             "heat_max": float(heat_max),
