@@ -11,7 +11,7 @@ app: .venv/app.done
 	MALLOC_ARENA_MAX=2 $(BIN)/streamlit run app.py
 
 test: .venv/test.done
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/test.done
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """Every test process computes on one thread: workers share the cores, and the bits of a sum depend on its threads.
 
-For the tests that look at pages: Streamlit servers, and one headless Chromium.
+Nobody cuts its power. For the tests that look at pages: Streamlit servers, and one headless Chromium.
 """
 
 import os
@@ -32,6 +32,17 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def power_is_never_cut() -> Iterator[None]:
+    """What this process writes is not waited for until it is on the disk (100 waits a tiny run): only a power cut could tell.
+
+    Whether it is asked for is seen as before, and a descriptor that is none fails as before.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
+        yield
 
 
 @dataclass(frozen=True)
@@ -81,12 +92,38 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def page(chromium):
-    """A page of a fresh profile."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
-    yield context.new_page()
+@pytest.fixture(scope="session")
+def _profile(chromium):
+    """One profile for all pages, which fetch and compile Streamlit's scripts but once; see ``new_page``."""
+    context = chromium.new_context()
+    yield context
     context.close()
+
+
+@pytest.fixture
+def new_page(_profile) -> Iterator[Callable]:
+    """``new_page((390, 844), color_scheme="dark")``: a page of that size in a profile that remembers nothing but files."""
+    pages = []
+
+    def make(size: tuple[int, int] = (1280, 1000), **media):
+        page = _profile.new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.emulate_media(**media)
+        return page
+
+    yield make
+    for page in pages:
+        if page.url.startswith("http"):
+            page.evaluate("localStorage.clear()")
+        page.close()
+    _profile.clear_cookies()
+
+
+@pytest.fixture
+def page(new_page):
+    """A page that remembers nothing."""
+    return new_page()
 
 
 def _free_port() -> int:

@@ -5,14 +5,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
 
 import numpy as np
 import pytest
 
+from vitviz.explain import paper_sizes
 from vitviz.runs.folder import Run, own_root, shipped_root
 
+COUNTERS = (paper_sizes.count_size, paper_sizes.count_autoencoder)
 RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
 DRAWN = "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')"
 
@@ -30,22 +33,15 @@ def settle() -> Callable[..., None]:
 
 
 @pytest.fixture
-def open_at(chromium, settle) -> Iterator[Callable]:
-    """``open_at(address, size=(390, 844), dark=True)``: that address in a fresh profile, drawn to its end.
+def open_at(new_page, settle) -> Iterator[Callable]:
+    """``open_at(address, size=(390, 844), dark=True)``: that address in a page that remembers nothing, drawn to its end.
 
     At the end of a test no page may have asked another host or complained on its console.
     """
-    contexts, asked, complaints = [], set(), []
+    asked, complaints = set(), []
 
-    def open_page(address: str, *, size: tuple[int, int] = (1440, 900), dark: bool = False, **options):
-        context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-            **options,
-        )
-        contexts.append(context)
-        page = context.new_page()
+    def open_page(address: str, *, size: tuple[int, int] = (1440, 900), dark: bool = False):
+        page = new_page(size, color_scheme="dark" if dark else "light", reduced_motion="reduce")
         page.on("request", lambda request: asked.add(urlparse(request.url).hostname))
         page.on("websocket", lambda socket: asked.add(urlparse(socket.url).hostname))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -56,8 +52,6 @@ def open_at(chromium, settle) -> Iterator[Callable]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
     assert asked - {None, ""} == {"127.0.0.1"}
     assert complaints == []
 
@@ -66,6 +60,28 @@ def _complaint(message) -> list[str]:
     """An error on the console. Streamlit looks for its server beside every address before it looks at the root."""
     is_probe = "/_stcore/" in message.location.get("url", "") and "404" in message.text
     return [f"{message.text} {message.location}"] if message.type == "error" and not is_probe else []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def looked_up_once() -> Iterator[None]:
+    """What depends on the installed packages alone is found once a session, not once for every AppTest."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
+
+
+@pytest.fixture(scope="session")
+def _counters() -> dict[str, Callable]:
+    return {f"{paper_sizes.__name__}.{count.__name__}": _once(count) for count in COUNTERS}
+
+
+@pytest.fixture
+def sizes_are_counted_once(_counters, monkeypatch) -> None:
+    """The sizes of the papers' models depend on nothing but their rows: no test has to count them again."""
+    for name, counter in _counters.items():
+        monkeypatch.setattr(name, counter)
 
 
 @pytest.fixture
@@ -115,6 +131,18 @@ def tell_status() -> Callable[..., None]:
             (run.path / "status.json").write_text(json.dumps({**record, "pid": os.getpid(), "process_start": 1.0}))
 
     return write
+
+
+def _once(count: Callable) -> Callable:
+    """``count``, asked but once for rows that are written alike."""
+    known = {}
+
+    def look_up(row):
+        if repr(row) not in known:
+            known[repr(row)] = count(row)
+        return known[repr(row)]
+
+    return look_up
 
 
 def _cut(run: Run, num_rounds: int) -> None:

@@ -19,7 +19,7 @@ HOSTILE = '[x](https://evil.example/1) <a href="https://evil.example/2">z</a> $a
 WITHOUT_CLAIMS = ("table7", "coat-cifar10")
 CLASSES = np.array([0, 1, 2, 3] * 5, np.int32)
 
-pytestmark = pytest.mark.usefixtures("own_folders", "nothing_shipped", "fresh_caches")
+pytestmark = pytest.mark.usefixtures("own_folders", "nothing_shipped", "fresh_caches", "sizes_are_counted_once")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Every test here has folders of its own; a tiny run on 200 digits takes a fifth of a second."""
 
+import copy
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pytest
 from vitviz.config import from_plain
 from vitviz.runs.folder import Run, own_root
 from vitviz.training.drive import drive
-from vitviz.training.methods import METHODS
+from vitviz.training.methods import METHODS, config_of
 from vitviz.training.setup import start_run
 
 TINY = {
@@ -88,6 +89,19 @@ TIMES = ("seconds", "images_per_second")
 
 
 @pytest.fixture(autouse=True)
+def digits_are_parsed_once(_parsed_digits, monkeypatch) -> None:
+    """scikit-learn reads its digits from text, which takes a third of a tiny run; here it hands out copies of what it read."""
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: copy.deepcopy(_parsed_digits))
+
+
+@pytest.fixture(scope="session")
+def _parsed_digits():
+    from sklearn.datasets import load_digits
+
+    return load_digits()
+
+
+@pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch) -> None:
     """Runs, caches and data sets are looked for in the folder of the test, where there are none that are shipped."""
     monkeypatch.setattr("vitviz.runs.folder.shipped_root", lambda: tmp_path / "shipped")
@@ -121,6 +135,24 @@ def train(start) -> Callable[..., Run]:
         return run
 
     return to_the_end
+
+
+@pytest.fixture
+def train_and_stop(start) -> Callable[..., tuple[Run, list[Run]]]:
+    """``train_and_stop("idec", lr=0.1)``: a tiny run trained to its end, and copies of it as it stood after each record.
+
+    A copy is what a stop there leaves behind: training has just handed out the record and does nothing more.
+    """
+
+    def train(method: str = "deep_clustering", **changes) -> tuple[Run, list[Run]]:
+        whole, stopped = start("whole", method, **changes), []
+        for _ in METHODS[method].train(config_of(whole), whole):
+            stopped.append(Run(shutil.copytree(whole.path, own_root() / f"stop-{len(stopped) + 1}")))
+        drive(whole)
+        assert len(stopped) == len(whole.metrics())
+        return whole, stopped
+
+    return train
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Training a classifier: the records, the round at the end, resuming to the same bits, and what cannot be trained on."""
 
 import dataclasses
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from vitviz.data.sets import open_image_set
 from vitviz.errors import Problem
-from vitviz.runs.folder import find_run
+from vitviz.runs.folder import Run
 from vitviz.training import loop
 from vitviz.training.drive import drive
 from vitviz.training.methods import METHODS, config_of
@@ -55,18 +54,14 @@ def test_training_lowers_the_loss_and_learns_the_digits(train):
 
 
 @pytest.mark.parametrize("embedding", ["patch", "conv", "supertoken"])
-def test_stopped_after_any_record_a_run_comes_to_the_same_bits(start, content_of, embedding):
+def test_stopped_after_any_record_a_run_comes_to_the_same_bits(train_and_stop, content_of, embedding):
     changes = {"embedding": embedding, "drop_path_rate": 0.1}
-    whole = start("whole", "supertokens", **changes)
-    drive(whole)
-    expected = content_of(whole)
-    for stop in (1, 2, 3):
-        run = start(f"stop-{stop}", "supertokens", **changes)
-        records = METHODS["supertokens"].train(config_of(run), run)
-        assert len(list(islice(records, stop))) == stop
-        records.close()
-        drive(find_run(f"stop-{stop}"))
-        assert content_of(find_run(f"stop-{stop}")) == expected, f"stopped after record {stop}"
+    whole, stopped = train_and_stop("supertokens", **changes)
+    assert len(stopped) == 3
+    for stop, run in enumerate(stopped, start=1):
+        assert len(run.metrics()) == stop
+        drive(run)
+        assert content_of(Run(run.path)) == content_of(whole), f"stopped after record {stop}"
 
 
 def test_pictures_loaded_by_other_processes_are_the_same(start):

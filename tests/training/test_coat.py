@@ -262,18 +262,14 @@ def test_an_image_seen_twice_in_an_epoch_is_changed_anew(start, monkeypatch):
     ],
     ids=lambda changes: changes["kind"],
 )
-def test_stopped_after_any_record_a_run_comes_to_the_same_bits(start, train, content_of, changes):
+def test_stopped_after_any_record_a_run_comes_to_the_same_bits(train_and_stop, train, content_of, changes):
     train("first", "coat", kind="unclustered", epochs=1)
-    whole = start("whole", "coat", **changes)
-    drive(whole)
-    expected = content_of(whole)
-    for stop in (1, 2, 3):
-        run = start(f"stop-{stop}", "coat", **changes)
-        records = METHODS["coat"].train(config_of(run), run)
-        assert len(list(islice(records, stop))) == stop
-        records.close()
-        drive(find_run(f"stop-{stop}"))
-        assert content_of(find_run(f"stop-{stop}")) == expected, f"stopped after record {stop}"
+    whole, stopped = train_and_stop("coat", **changes)
+    assert len(stopped) == 3
+    for stop, run in enumerate(stopped, start=1):
+        assert len(run.metrics()) == stop
+        drive(run)
+        assert content_of(Run(run.path)) == content_of(whole), f"stopped after record {stop}"
 
 
 # Teachers and starts

@@ -1,7 +1,5 @@
 """IDEC: soft assignments and their target, and a run that never looks at a label."""
 
-from itertools import islice
-
 import numpy as np
 import pytest
 import torch
@@ -118,13 +116,10 @@ def test_it_has_no_control(finished_idec):
 
 
 @pytest.mark.parametrize("changes", [{}, {"epochs_per_round": 3, "epochs_per_update": 2}], ids=["plain", "updates"])
-def test_resumed_after_any_record_it_comes_to_the_same_bits(start, content_of, changes):
+def test_resumed_after_any_record_it_comes_to_the_same_bits(train_and_stop, content_of, changes):
     changes = {"epochs": 2, "max_rounds": 2, **changes}
-    whole = start("whole", "idec", **changes)
-    drive(whole)
-    for stop in range(1, len(whole.metrics()) + 1):
-        run = start(f"stop-{stop}", "idec", **changes)
-        train = METHODS["idec"].train
-        assert len(list(islice(train(config_of(run), run), stop))) == stop
-        drive(Run(run.path))
+    whole, stopped = train_and_stop("idec", **changes)
+    for stop, run in enumerate(stopped, start=1):
+        assert len(run.metrics()) == stop
+        drive(run)
         assert content_of(Run(run.path)) == content_of(whole)

@@ -35,14 +35,13 @@ def take(run: Run, number: int) -> None:
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_stopped_after_any_record_a_run_comes_to_the_same_bits(start, content_of, changes):
-    whole = start("whole", **changes)
-    drive(whole)
+def test_stopped_after_any_record_a_run_comes_to_the_same_bits(train_and_stop, content_of, changes):
+    whole, stopped = train_and_stop(**changes)
     expected = content_of(whole)
-    for stop in range(1, len(whole.metrics()) + 1):
-        take(start(f"stop-{stop}", **changes), stop)
-        drive(find_run(f"stop-{stop}"))
-        assert content_of(find_run(f"stop-{stop}")) == expected, f"stopped after record {stop}"
+    for stop, run in enumerate(stopped, start=1):
+        assert len(run.metrics()) == stop
+        drive(run)
+        assert content_of(Run(run.path)) == expected, f"stopped after record {stop}"
 
 
 def test_stopped_again_and_again_a_run_comes_to_the_same_bits(start, content_of, finished):

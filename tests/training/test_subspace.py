@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import signal
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -277,18 +276,14 @@ def test_labels_change_nothing_but_the_scores_and_the_names(finished_subspace, s
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_stopped_after_any_record_a_run_comes_to_the_same_bits(start, content_of, changes):
-    whole = start("whole", "subspace", **changes)
-    drive(whole)
+def test_stopped_after_any_record_a_run_comes_to_the_same_bits(train_and_stop, content_of, changes):
+    whole, stopped = train_and_stop("subspace", **changes)
     expected, coefficients = content_of(whole), coefficients_of(whole)
     expected = {key: value for key, value in expected.items() if "solve_seconds" not in key}
-    for stop in range(1, len(whole.metrics()) + 1):
-        run = start(f"stop-{stop}", "subspace", **changes)
-        records = records_of(run)
-        assert len(list(islice(records, stop))) == stop
-        records.close()
-        drive(find_run(f"stop-{stop}"))
-        found = content_of(find_run(f"stop-{stop}"))
+    for stop, run in enumerate(stopped, start=1):
+        assert len(run.metrics()) == stop
+        drive(run)
+        found = content_of(Run(run.path))
         assert {key: value for key, value in found.items() if "solve_seconds" not in key} == expected
         assert coefficients_of(run) == coefficients, f"stopped after record {stop}"
 

@@ -245,16 +245,14 @@ def test_another_base_picture_is_shown_in_place(page, opened):
     assert np.abs(shot[shot.shape[0] // 2, shot.shape[1] // 4] - 195).max() <= 1
 
 
-def test_what_is_pinned_is_marked_in_both_themes(chromium, opened):
+def test_what_is_pinned_is_marked_in_both_themes(new_page, opened):
     for scheme in ("light", "dark"):
-        context = chromium.new_context(viewport={"width": 900, "height": 900}, color_scheme=scheme)
-        page = context.new_page()
+        page = new_page((900, 900), color_scheme=scheme)
         root = opened("?mode=none", at=page)
         _click(root, 0.25, 0.25)
         _heard(page, "pins [(0.25, 0.25, 0)] step 0")
         shot = _shot(root)
         assert (np.abs(shot - MARK).max(axis=-1) < 8).mean() > 0.003
-        context.close()
 
 
 def test_a_telephone_shows_the_whole_canvas_and_a_tap_pins(chromium, opened):
