@@ -70,7 +70,7 @@ def measure(quick: bool, run_name: str | None) -> Iterator[Row]:
         yield from _whole_models(repeats=2 if quick else 11)
     if run:
         model = load_model(run)
-        yield from _trained(run, model, num_images=8 if quick else 64)
+        yield from _trained(run, model, num_images=8 if quick else 32)
         yield from _agreement(model, _held_out(run, run.description().img_size)[: 64 if quick else None])
 
 

@@ -204,7 +204,7 @@ def test_every_method_groups_queries_and_tokens_in_either_form(runs, method):
 
 def test_the_other_form_than_the_one_trained_is_warned_of(runs):
     assert not _open(run="exact", kind="factorised").warning
-    assert "do not survive the change" in _texts(_open(run="exact", kind="softmax").warning)
+    assert "lose by the change" in _texts(_open(run="exact", kind="softmax").warning)
     assert not _open(run="exact", kind="none", mlp="true").warning
 
 

@@ -45,12 +45,12 @@ UNTRAINED = (
 )
 OTHER_FORM = {
     "factorised": (
-        "**Softmax on weights trained factorised.** The two forms compute different things, so such weights do not survive "
-        "the change without fine-tuning; “Same answer?” shows it. The groups of the first block are the same in both."
+        "**Softmax on weights trained factorised.** The two forms compute different things, so such weights lose by "
+        "the change unless they are trained on; “Same answer?” shows it. The groups of the first block are the same in both."
     ),
     "softmax": (
-        "**Factorised on weights trained with softmax.** The two forms compute different things, so such weights do not "
-        "survive the change without fine-tuning; “Same answer?” shows it."
+        "**Factorised on weights trained with softmax.** The two forms compute different things, so such weights lose by "
+        "the change unless they are trained on; “Same answer?” shows it."
     ),
 }
 NOTHING = "Nothing is clustered. Choose **factorised** or **softmax** in the sidebar, or cluster the MLP."
@@ -221,8 +221,8 @@ def headline(macs: Mapping[str, Any]) -> list[str]:
         f"**Against full softmax attention it wins**: stages 1–2 with clustered softmax take {_times(core)} multiply-adds of "
         f"attention, the whole model {_change(softmax.total, full.total)} against full softmax, and "
         f"{_change(softmax.total, own)} against CoaT as published.",
-        "**Weights do not carry over.** What was trained factorised does not survive the softmax form without fine-tuning; the "
-        "factorised form keeps it. “Same answer?” shows both on your picture.",
+        "**Weights lose by it.** What was trained factorised loses accuracy in the softmax form unless trained on, the more "
+        "stages take it; the factorised form keeps nearly all. “Same answer?” shows both on your picture.",
         f"**What does make it lighter is ours, not the paper's**: the same clustering before the MLP of stages 1–2. The MLP is "
         f"{parts['MLP'] / own:.1%} of the model; clustered, the whole model: {_change(mlp.total, own)}.",
     ]
