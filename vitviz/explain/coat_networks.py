@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vitviz.errors import Problem
-from vitviz.explain.timm_models import KeyReport
+from vitviz.explain.weight_files import read_weights
+from vitviz.explain.weight_keys import KeyReport
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from vitviz.nn.coat import CoaT
 
 SIZES = ("tiny", "mini", "small", "medium")
-_MAX_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class LiteModel:
 
 
 def load_lite(size: str, *, weights: bytes | None = None, seed: int = 0) -> LiteModel:
-    """A CoaT-Lite of a size of :data:`SIZES`: with the tensors of a safetensors file of timm's names, or drawn from ``seed``.
+    """A CoaT-Lite of a size of :data:`SIZES`: with the tensors of a file of timm's names, or drawn from ``seed``.
 
     The classifier may lack, or be of any number of classes; without one its weights are 0, so every class is as likely.
 
-    Raises: Problem, a ValueError, on an unknown size, a file that is no safetensors, or one that is not of this size.
+    Raises: Problem, a ValueError, on an unknown size, a file that :func:`read_weights` refuses, or one that is not of this size.
     """
     import torch
 
@@ -42,26 +42,11 @@ def load_lite(size: str, *, weights: bytes | None = None, seed: int = 0) -> Lite
     if weights is None:
         model = init_weights(coat_lite(size), torch.Generator().manual_seed(seed))
         return LiteModel(_read_only(model), f"{name}, untrained (random weights of seed {seed})", None)
-    tensors = _read(weights)
+    tensors = read_weights(weights)
     head = tensors.get("head.weight")
     model = coat_lite(size, num_classes=len(head)) if head is not None and head.ndim == 2 else coat_lite(size)
     keys = _load(model, tensors, name)
     return LiteModel(_read_only(model), f"{name}, weights of your own ({len(keys.loaded)} tensors)", keys)
-
-
-def _read(content: bytes) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; a pickle is named and refused, never opened."""
-    from safetensors.torch import load
-
-    if len(content) > _MAX_BYTES:
-        reason = f"{len(content) / 2**20:.0f} MiB, at most {_MAX_BYTES >> 20} are read"
-        raise Problem("the weights are too large", reason)
-    try:
-        return load(content)
-    except Exception as error:  # the reader of safetensors raises its own errors, and KeyError on a new dtype
-        if content.startswith((b"PK", b"\x80")):
-            raise Problem("the weights are a pickle", "opening one can run code", "save them as safetensors") from None
-        raise Problem("the weights could not be read", "this is not a safetensors file") from error
 
 
 def _load(model: CoaT, tensors: Mapping[str, Tensor], name: str) -> KeyReport:

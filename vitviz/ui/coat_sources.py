@@ -12,10 +12,10 @@ from vitviz.errors import Problem
 from vitviz.explain.coat_networks import SIZES
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import coat_words as words
+from vitviz.ui.labels import safe_label
 from vitviz.ui.memory import settle_memory
 from vitviz.ui.pickers import PickedImage, choose, describe_run, pick_run
 from vitviz.ui.run_views import live_status
-from vitviz.ui.supertoken_words import key_sentence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -231,7 +231,7 @@ def _of_lite() -> Network:
             lite = _lite(size, digest, _content=content)
         settle_memory()
         if lite.keys is not None:
-            st.caption(key_sentence(lite.keys))
+            st.caption(safe_label(lite.keys.sentence(), max_length=300))
     key, feed = f"lite-{size}-{digest}-{side}", replace(IMAGENET, img_size=side)
     return Network(key, lite.label, lite.model, UNCLUSTERED, feed, is_trained=content is not None)
 

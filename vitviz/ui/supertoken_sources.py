@@ -12,6 +12,7 @@ import streamlit as st
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import supertoken_words as words
+from vitviz.ui.labels import safe_label
 from vitviz.ui.memory import settle_memory
 from vitviz.ui.pickers import PickedImage, choose, describe_run, pick_run
 from vitviz.ui.run_views import live_status
@@ -171,7 +172,7 @@ def _of_timm() -> Source:
             loaded = _timm_model(name, digest, _content=content)
         settle_memory()
         if loaded.keys is not None:
-            st.caption(words.key_sentence(loaded.keys))
+            st.caption(safe_label(loaded.keys.sentence(), max_length=300))
         depth = len(loaded.model.blocks)
         block = st.slider("After block", 0, depth - 1, value=depth - 1, key="block", bind="query-params")
         cell_size = st.slider("Tokens along a side of a cell", 1, 4, value=2, key="cell", bind="query-params")

@@ -2,7 +2,6 @@
 
 from vitviz.explain.segmentation import SegmentScores
 from vitviz.explain.supertokens import Health, TokenCard
-from vitviz.explain.timm_models import KeyReport
 from vitviz.ui.labels import safe_label
 
 INTRO = (
@@ -149,15 +148,6 @@ def health_sentence(health: Health, step: int) -> str:
         f"At t = {step} a pixel weighs {health.effective_candidates:.2f} of 9 candidates, {health.own_cell_share:.0%} of the "
         f"pixels stay in their own cell, {health.labels_used:,} of {health.num_labels:,} labels are used, {pieces}."
     )
-
-
-def key_sentence(keys: KeyReport) -> str:
-    """How the uploaded weights met the model."""
-    parts = [f"{len(keys.loaded)} tensors loaded"]
-    for names, what in ((keys.missing, "missing"), (keys.unexpected, "left over"), (keys.reshaped, "of another shape")):
-        if names:
-            parts.append(f"{len(names)} {what}")
-    return ", ".join(parts) + "."
 
 
 def score_row(scores: SegmentScores) -> dict[str, float | int]:
