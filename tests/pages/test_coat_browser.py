@@ -114,7 +114,7 @@ def test_a_large_upload_is_shown_and_wrong_weights_are_refused(visit):
     page.locator("input[type=file]").nth(1).set_input_files(wrong)
     error = page.locator("[data-testid=stAlert]").filter(has_text="the weights could not be read")
     error.wait_for()
-    assert "this is not a safetensors file" in error.inner_text()
+    assert "it is not a safetensors file" in error.inner_text()
 
 
 @pytest.mark.parametrize(("size", "dark"), [((390, 844), True), ((1440, 900), False)], ids=["telephone", "desktop"])
