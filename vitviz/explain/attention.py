@@ -30,6 +30,7 @@ __all__ = [
     "TokenLayout",
     "attend",
     "birds_eye",
+    "difference",
     "fuse",
     "keep_mass",
     "layers_of",
@@ -180,3 +181,14 @@ def normalise(weights: np.ndarray, how: str = "none") -> np.ndarray:
     low = np.nanmin(weights) if how == "range" else 0.0
     size = {"none": 1.0, "sum": np.nansum(weights), "max": np.nanmax(weights), "range": np.nanmax(weights) - low}[how]
     return ((weights - low) / (size or 1.0)).astype(np.float32)
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Total variation between two maps (rows, columns), 0 or more, each made to sum to 1: 0 equal, 1 disjoint.
+
+    None where they lie on different grids.
+    """
+    if first.shape != second.shape:
+        return None
+    left, right = (one / (float(one.sum()) or 1.0) for one in (first.astype(np.float64), second.astype(np.float64)))
+    return float(np.abs(left - right).sum() / 2)

@@ -37,10 +37,11 @@ class OpenedModel:
         return f"{self.label}; {self.preprocessing.sentence()}"
 
 
-def load_run_model(run: Run, round_index: int | None = None) -> OpenedModel:
+def load_run_model(run: Run, round_index: int | None = None, *, untrained: bool = False) -> OpenedModel:
     """The network of a run after a round, or as it is now (trained, or still training) when None.
 
     Of the methods with a classifier behind attention: deep_clustering, supertokens and coat; the latter two have one round.
+    ``untrained``: as it was before its first step, drawn from the run's seed: the control of whatever is seen in it.
 
     Raises: Problem for a method without attention, a round that is not there or kept no weights, a run without any yet.
     """
@@ -51,11 +52,15 @@ def load_run_model(run: Run, round_index: int | None = None) -> OpenedModel:
     model, class_names = _OPEN[method](run, round_index)
     about = run.description()
     moment = "" if round_index is None else f", round {round_index}"
+    if untrained:
+        model, moment = _drawn_again(model, about.seed), f" before training (random weights of seed {about.seed})"
     return OpenedModel(
         model=model.eval().requires_grad_(False),
         label=f"run {run.name}{moment}",
         preprocessing=replace(AS_TRAINED, img_size=about.img_size),
-        class_names=class_names,
+        class_names=() if untrained else class_names,
+        is_trained=not untrained,
+        has_classifier=not untrained,
     )
 
 
@@ -90,6 +95,16 @@ def _open_coat(run: Run, round_index: int | None) -> tuple[nn.Module, tuple[str,
 
     _check_only_round(run, round_index)
     return load_model(run), run.description().class_names
+
+
+def _drawn_again(model: nn.Module, seed: int) -> nn.Module:
+    """The same network with the weights that its training began with."""
+    import torch
+
+    from vitviz.nn import coat, vit
+
+    draw = coat.init_weights if isinstance(model, coat.CoaT) else vit.init_weights
+    return draw(model, torch.Generator().manual_seed(seed))
 
 
 def _check_only_round(run: Run, round_index: int | None) -> None:

@@ -42,6 +42,20 @@ SEQUENTIAL_COLORS = (
     "#fde725",
 )
 
+DIVERGING = "RdBu_r"
+# ColorBrewer's RdBu from blue to red: for values of either sign, white at 0
+DIVERGING_COLORS = (
+    "#053061",
+    "#2166ac",
+    "#4393c3",
+    "#92c5de",
+    "#f7f7f7",
+    "#f4a582",
+    "#d6604d",
+    "#b2182b",
+    "#67001f",
+)
+
 _GRID_STEPS = 12
 _LIGHTNESS_RANGE = (38.0, 82.0)
 _MAX_CHROMA = 70.0

@@ -12,6 +12,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     "": [("home", "Home", "home")],
     "Explore": [
         ("supertokens", "Super tokens", "bubble_chart"),
+        ("attention", "Attention", "visibility"),
         ("deep_clustering", "Deep clustering", "scatter_plot"),
         ("subspace", "Subspace clustering", "grid_on"),
         ("coat", "Clustering CoaT", "hub"),

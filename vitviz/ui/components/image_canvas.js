@@ -20,7 +20,7 @@ class ImageCanvas {
   constructor(parent, component) {
     const { data } = component;
     Object.assign(this, { component, data: {}, labels: data.labels });
-    Object.assign(this, { pins: [], step: 0, base: 0, hover: null, blinks: false, held: false });
+    Object.assign(this, { pins: [], step: 0, base: 0, hover: null, blinks: false, held: false, smooth: false });
     Object.assign(this, { mode: data.mode, fillAlpha: data.alpha, heatAlpha: data.heat_alpha });
     this.parts = buildControls(parent, this.labels, this.actions());
     this.parts.root.canvas = this; // for tests and the console
@@ -39,6 +39,7 @@ class ImageCanvas {
       setMode: (mode) => this.change({ mode }),
       setAlpha: (alpha) => this.change(this.layers.heat ? { heatAlpha: alpha } : { fillAlpha: alpha }),
       toggleBlink: () => this.change({ blinks: !this.blinks }),
+      toggleSmooth: () => this.change({ smooth: !this.smooth }),
       step: (by) => this.stepBy(by),
       goTo: (step) => this.goTo(step),
       togglePlay: () => this.togglePlay(),
@@ -215,6 +216,9 @@ class ImageCanvas {
     parts.clear.hidden = this.pins.length === 0;
     markPressed(parts.modes, "mode", this.mode);
     parts.blink.setAttribute("aria-pressed", String(this.blinks));
+    parts.smooth.hidden = !data.can_smooth || !layers.heat;
+    parts.smooth.setAttribute("aria-pressed", String(this.smooth));
+    parts.heat.classList.toggle("blended", data.can_smooth && this.smooth);
     moveRange(parts.alpha.querySelector("input"), layers.heat ? this.heatAlpha : this.fillAlpha);
     showHeatBar(parts.heatBar, Boolean(layers.heat), data);
     parts.keys.hidden = data.max_pins < 1;
@@ -254,10 +258,12 @@ class ImageCanvas {
     const { layers, data, step } = this;
     const cell = cellAt(layers.grid(), x, y);
     const id = layers.idAt(x, y, step);
-    const text = fill(layers.readsLabels() ? data.id_text : this.labels.cell, { ...cell, id, size: data.sizes[id] ?? "" });
+    const named = layers.readsLabels() ? (data.id_texts[id] ?? data.id_text) : this.labels.cell;
+    const text = fill(named, { ...cell, id, size: data.sizes[id] ?? "" });
     if (!this.drawing.showsHeat()) return text;
     const heat = layers.heatAt(x, y, step);
-    return `${text}, ${data.heat_title} ${data.heat_max === 1 ? heat.toFixed(2) : heatText(heat, data.heat_max, 3)}`;
+    const isShare = data.heat_min === 0 && data.heat_max === 1;
+    return `${text}, ${data.heat_title} ${isShare ? heat.toFixed(2) : heatText(heat, data.heat_min, data.heat_max, 3)}`;
   }
 
   say(text) {

@@ -27,6 +27,7 @@ LABELS = {
     "mode_none": "None",
     "alpha": "Opacity",
     "blink": "See the photo alone (hold B)",
+    "smooth": "Smooth the map between cells",
     "step": "Step",
     "step_of": "{name} = {step} of {last}",
     "previous": "Previous step",
@@ -83,13 +84,17 @@ def image_canvas(
     colors: Sequence[str] = CLUSTER_COLORS,
     color_of_id: Sequence[int] | Sequence[Sequence[int]] = (),
     id_text: str = "region {id}, row {row}, column {column}",
+    id_texts: Sequence[str] = (),
     sizes: Sequence[int] = (),
     heat_url: str | None = None,
     heat_title: str = "",
     heat_max: float = 1.0,
+    heat_min: float = 0.0,
+    heat_colors: Sequence[str] = SEQUENTIAL_COLORS,
     heat_step: int | None = None,
     heat_hides_zero: bool = False,
     ids_from_heat: bool = False,
+    can_smooth: bool = False,
     bases: Sequence[Mapping[str, str]] = (),
     base: int = 0,
     mode: str = "both",
@@ -115,10 +120,10 @@ def image_canvas(
             whatever their own resolution.
         labels_url: from ``pack_labels``; ``colors`` as ``#rrggbb`` and ``color_of_id`` the index of a colour for every id, one
             list for all steps or one a step; the id itself where the list ends. ``id_text`` may name id, row, column, and size:
-            that of the id in ``sizes``. Pieces of fewer than 16 CSS pixels get no outline.
-        heat_url: from ``pack_heat``, drawn in viridis with a colour bar called ``heat_title`` from 0 to ``heat_max``, the
-            value that 1 stands for; only at ``heat_step`` when given; ``heat_hides_zero`` leaves cells of 0 clear. While heat
-            shows, colours rest.
+            that of the id in ``sizes``; ``id_texts`` says it of each id by itself. Pieces under 16 CSS pixels get no outline.
+        heat_url: from ``pack_heat``, drawn in ``heat_colors`` with a colour bar called ``heat_title`` from ``heat_min`` to
+            ``heat_max``, the values that 0 and 1 stand for; only at ``heat_step`` when given; ``heat_hides_zero`` leaves cells of
+            0 clear. While heat shows, colours rest. ``can_smooth`` offers to blend neighbouring cells; the numbers stay theirs.
         ids_from_heat: the picture is a matrix: what is pointed at is a cell of the heat, pins draw its row and its column, and
             labels, if any, are outlines only.
         bases: other pictures of the same scene to look at instead, each ``{"label": ..., "url": ...}``; ``base`` is the one to
@@ -149,14 +154,17 @@ def image_canvas(
             "colors": list(colors),
             "color_of_id": [np.asarray(part).tolist() for part in color_of_id],
             "id_text": id_text,
+            "id_texts": list(id_texts),
             "sizes": [int(size) for size in sizes],
             "heat_url": heat_url or "",
             "heat_title": heat_title,
             "heat_max": float(heat_max),
+            "heat_min": float(heat_min),
             "heat_step": heat_step,
             "heat_hides_zero": heat_hides_zero,
             "ids_from_heat": ids_from_heat,
-            "heat_colors": list(SEQUENTIAL_COLORS),
+            "heat_colors": list(heat_colors),
+            "can_smooth": can_smooth,
             "mode": mode,
             "modes": list(modes),
             "alpha": float(alpha),

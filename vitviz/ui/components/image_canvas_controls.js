@@ -7,6 +7,7 @@ const ICONS = {
   pause: "M5.500 3.500v9M10.500 3.500v9",
   blink: "M1.500 8S4 3.500 8 3.500 14.500 8 14.500 8 12 12.500 8 12.500 1.500 8 1.500 8ZM8 6.200a1.800 1.800 0 1 0 0 3.600 1.800 1.800 0 0 0 0-3.600Z",
   close: "m4 4 8 8M12 4l-8 8",
+  smooth: "M1.500 11c2.500 0 3-6 6.500-6s4 6 6.500 6",
 };
 const MODES = ["colors", "lines", "both", "none"];
 
@@ -18,11 +19,12 @@ function buildControls(parent, labels, act) {
     modes: element("div", { class: "segments", role: "group", "aria-label": labels.modes }, ...modes),
     alpha: slider(labels.alpha, act.setAlpha),
     blink: button({ class: "icon", "aria-pressed": "false", "aria-label": labels.blink, title: labels.blink }, act.toggleBlink, icon(ICONS.blink)),
+    smooth: button({ class: "icon smooth", "aria-pressed": "false", "aria-label": labels.smooth, title: labels.smooth, hidden: true }, act.toggleSmooth, icon(ICONS.smooth)),
     ...buildStage(labels),
     ...buildPlayer(labels, act),
     ...buildFoot(labels, act),
   };
-  const bar = element("div", { class: "bar" }, parts.bases, parts.modes, parts.alpha, parts.blink);
+  const bar = element("div", { class: "bar" }, parts.bases, parts.modes, parts.alpha, parts.smooth, parts.blink);
   parts.root = element("div", { class: "image-canvas" }, bar, parts.stage, parts.heatBar, parts.player, parts.foot, parts.keys);
   parent.append(parts.root);
   return parts;
@@ -86,17 +88,17 @@ function markPressed(group, attribute, value) {
 }
 
 /** The colour bar of the heat, with its numbers. */
-function showHeatBar(bar, shown, { heat_title: title, heat_colors: colors, heat_max: max }) {
+function showHeatBar(bar, shown, { heat_title: title, heat_colors: colors, heat_min: min, heat_max: max }) {
   const [name, ramp, numbers] = bar.children;
   bar.hidden = !shown;
   name.textContent = title;
-  [...numbers.children].forEach((one, place) => (one.textContent = heatText(place / 2, max)));
+  [...numbers.children].forEach((one, place) => (one.textContent = heatText(place / 2, min, max)));
   ramp.style.background = `linear-gradient(to right, ${colors.join(", ")})`;
 }
 
 /** A heat of 0..1 as the number it stands for. */
-function heatText(heat, max, digits = 2) {
-  return String(Number((heat * max).toPrecision(digits)));
+function heatText(heat, min, max, digits = 2) {
+  return String(Number((min + heat * (max - min)).toPrecision(digits)));
 }
 
 /** Show the buttons of a group whose data attribute is one of `names`; none when there is nothing to choose. */

@@ -1,0 +1,204 @@
+"""What one query attends to: all layers and heads as one picture, and one of them large."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from vitviz.explain.attention_sheets import number_tiles, tile_maps, tile_middle, tile_picture
+from vitviz.explain.canvas_layers import pack_heat, pack_labels
+from vitviz.ui import attention_words as words
+from vitviz.ui.attention_canvas import BINARY, MAX_HEIGHT, Heat, heat_of, read_pins, show_heat, take_away
+from vitviz.ui.attention_sources import Shown
+from vitviz.ui.components.image_canvas import image_canvas
+from vitviz.ui.kept import encode_picture, keep
+from vitviz.ui.pins import remember_pin
+from vitviz.ui.results import cached, computed
+
+if TYPE_CHECKING:
+    from vitviz.explain.attention import BirdsEye, Row
+    from vitviz.explain.attention_tokens import TokenLayout
+
+MAP, SHEET = "attention_map", "attention_sheet"
+FUSIONS = ("mean", "max", "min")
+Query = str | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is looked at: a layer by its place among the rows of the bird's-eye view, heads, and how numbers are shown."""
+
+    place: int
+    heads: str
+    normalisation: str
+    mass: float
+
+    @property
+    def head(self) -> int | None:
+        """One head's number; None when they are fused."""
+        return int(self.heads.removeprefix("head ")) if self.heads.startswith("head ") else None
+
+
+@st.fragment
+def show_attention(shown: Shown) -> None:
+    """The bird's-eye view, and the chosen layer and head large; a click on either changes what is shown."""
+    bird, choice, _ = pick_map(shown, pinned_patch(MAP, shown))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        canvas = st.container()
+        one_scale = st.toggle("One scale for all maps", key="one_scale", bind="query-params", help=words.ONE_SCALE)
+        with canvas:
+            _sheet(shown, bird, choice, one_scale)
+        st.caption(words.sheet_caption(bird, one_scale))
+    with right:
+        row, num_layers = bird.rows[choice.place], len(bird.rows) + len(bird.left_out)
+        heat = heat_of_row(row, choice)
+        state = show_heat(shown, heat, key=MAP, alt=f"{shown.picture.name}: attention of {row.query}", max_pins=1)
+        caption = caption_of(row, num_layers, choice)
+        st.caption(caption)
+        take_away(shown, heat, caption, name=f"attention-layer-{row.layer.index}")
+    remember_pin(state.pins)
+
+
+def look(shown: Shown, query: Query) -> "BirdsEye":
+    """All layers and heads of one query; one forward pass, kept."""
+
+    def make() -> "BirdsEye":
+        from vitviz.explain.attention import birds_eye
+
+        return birds_eye(shown.network.opened.model, shown.images()[0], query)
+
+    return computed("birds_eye", shown.key, make, query)
+
+
+def pick_map(shown: Shown, pinned: tuple[int, int] | None) -> tuple["BirdsEye", Choice, Query]:
+    """What the query attends to, and the choices of one row, bound to the address: layer, heads, numbers, and the query."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        query = pick_query(shown.needs_grid(), pinned)
+        with st.spinner("Looking …"):
+            bird = look(shown, query)
+        return bird, _pick_choice(bird), query
+
+
+def pick_query(layout: "TokenLayout", pinned: tuple[int, int] | None) -> Query:
+    """The pinned patch, else a token of the prefix or the mean; bound to ``?query=``."""
+    names = [*layout.prefix, "mean"]
+    chosen = st.selectbox("Query", names, key="query", bind="query-params", help=words.QUERY, width=130)
+    return chosen if pinned is None else pinned
+
+
+def pinned_patch(key: str, shown: Shown) -> tuple[int, int] | None:
+    """(row, column) on the grid of the pin of a canvas; None without one."""
+    pins = read_pins(key, shown).pins
+    if not pins:
+        return None
+    rows, columns = shown.needs_grid().grid
+    x, y = pins[0][:2]
+    return min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)
+
+
+def _pick_choice(bird: "BirdsEye") -> Choice:
+    from vitviz.explain.attention import NORMALISATIONS
+
+    bound = {"bind": "query-params"}
+    layers = [row.layer.index for row in bird.rows]
+    last = len(layers) - 1
+    layer = st.selectbox("Layer", layers, index=last, key="layer", help=words.LAYER, width=110, **bound)
+    place = layers.index(layer)
+    heads = [*FUSIONS, *(f"head {index}" for index in range(bird.rows[place].layer.num_heads))]
+    chosen = st.selectbox("Heads", heads, key="heads", help=words.HEADS, width=130, **bound)
+    kinds = list(NORMALISATIONS)
+    how = st.selectbox("Normalisation", kinds, key="norm", help=words.NORMALISATION, width=140, **bound)
+    mass = st.slider("Mass kept, %", 5, 100, 100, 5, key="mass", help=words.MASS, width=200, **bound)
+    return Choice(place, chosen, how, mass / 100)
+
+
+def heat_of_row(row: "Row", choice: Choice, *, high: float | None = None) -> Heat:
+    """One map of a row as it is chosen; ``high`` locks its scale to another's."""
+    from vitviz.explain.attention import keep_mass, normalise
+
+    fused = fused_map(row, choice)
+    values = normalise(fused, choice.normalisation)
+    if choice.mass < 1:
+        values = values * keep_mass(fused, choice.mass)
+    return heat_of(values, title_of(choice), high=high, hides_zero=choice.mass < 1)
+
+
+def fused_map(row: "Row", choice: Choice) -> np.ndarray:
+    """One map (rows, columns) of the row's heads."""
+    from vitviz.explain.attention import fuse
+
+    if choice.head is not None:
+        return fuse(row.maps, head=min(choice.head, len(row.maps) - 1))
+    return fuse(row.maps, choice.heads)
+
+
+def title_of(choice: Choice) -> str:
+    """The title of the colour bar."""
+    return "attention" if choice.normalisation == "none" else f"attention, {choice.normalisation}"
+
+
+def caption_of(row: "Row", num_layers: int, choice: Choice) -> str:
+    """What the large map shows."""
+    from vitviz.explain.attention import NORMALISATIONS
+
+    one = choice.head
+    share = row.prefix.mean(axis=0).sum() if one is None else row.prefix[min(one, len(row.prefix) - 1)].sum()
+    return words.map_caption(
+        row, num_layers, choice.heads, NORMALISATIONS[choice.normalisation], choice.mass, float(share)
+    )
+
+
+def _sheet(shown: Shown, bird: "BirdsEye", choice: Choice, one_scale: bool) -> None:
+    """All maps as one picture, the photo under each; the chosen one is pinned."""
+    num_rows, num_heads = bird.maps.shape[:2]
+
+    def make() -> tuple[bytes, float, bytes, tuple[bytes, str]]:
+        largest = np.nanmax(bird.maps, axis=(2, 3), keepdims=True)
+        top = float(np.nanmax(largest)) or 1.0
+        maps = bird.maps / (top if one_scale else np.where(largest > 0, largest, 1))
+        tiled = pack_heat(tile_maps(maps).clip(0, 1))
+        photo = encode_picture(tile_picture(shown.fed, num_rows, num_heads))
+        return tiled, top, pack_labels(number_tiles(num_rows, num_heads)), photo
+
+    heat, top, tiles, photo = cached("sheet", shown.key, make, bird.rows[0].query, one_scale)
+    width, height = num_heads * shown.fed.shape[1], num_rows * shown.fed.shape[0]
+    pins = () if choice.head is None else (tile_middle(choice.place, choice.head, num_rows, num_heads),)
+    follow = f"{shown.key}-{choice.place}-{choice.head}"
+    image_canvas(
+        key=SHEET,
+        photo_url=keep(*photo),
+        width=width,
+        height=height,
+        alt=f"{shown.picture.name}: {words.SHEET_ALT}",
+        labels_url=keep(tiles, BINARY),
+        id_texts=[words.tile_text(row, head) for row in bird.rows for head in range(num_heads)],
+        heat_url=keep(heat, BINARY),
+        heat_title="attention" if one_scale else "share of its largest",
+        heat_max=top if one_scale else 1.0,
+        heat_alpha=1.0,
+        can_smooth=True,
+        mode="lines",
+        modes=("lines", "none"),
+        pins=pins,
+        max_height=MAX_HEIGHT,
+        labels=words.SHEET,
+        follow=follow,
+        on_change=lambda: _take_tile(bird, follow),
+    )
+
+
+def _take_tile(bird: "BirdsEye", follow: str) -> None:
+    """What was clicked in the bird's-eye view becomes the layer and the head of the widgets."""
+    view = st.session_state[SHEET]["view"]
+    if not view or view["follow"] != follow:
+        return
+    if not view["pins"]:
+        st.session_state["heads"] = FUSIONS[0]
+        return
+    num_rows, num_heads = bird.maps.shape[:2]
+    x, y = view["pins"][0][:2]
+    row = bird.rows[min(int(y * num_rows), num_rows - 1)]
+    head = min(int(x * num_heads), row.layer.num_heads - 1)
+    st.session_state["layer"], st.session_state["heads"] = row.layer.index, f"head {head}"
