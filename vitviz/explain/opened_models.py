@@ -84,10 +84,15 @@ def _open_deep_clustering(run: Run, round_index: int | None) -> tuple[nn.Module,
 
 
 def _open_supertokens(run: Run, round_index: int | None) -> tuple[nn.Module, tuple[str, ...]]:
+    """Trained with the association held constant, it is asked for its true gradient, or attributions would miss a part."""
+    from vitviz.nn.embed import SuperTokenEmbed
     from vitviz.training.supertokens import load_model
 
     _check_only_round(run, round_index)
-    return load_model(run), run.description().class_names
+    model = load_model(run)
+    if isinstance(model.patch_embed, SuperTokenEmbed):
+        model.patch_embed.grad = "full"
+    return model, run.description().class_names
 
 
 def _open_coat(run: Run, round_index: int | None) -> tuple[nn.Module, tuple[str, ...]]:

@@ -103,8 +103,8 @@ def _pick_choice(bird: "BirdsEye") -> Choice:
 
     bound = {"bind": "query-params"}
     layers = [row.layer.index for row in bird.rows]
-    last = len(layers) - 1
-    layer = st.selectbox("Layer", layers, index=last, key="layer", help=words.LAYER, width=110, **bound)
+    # the last one first: a click sets the widget's state, and Streamlit wants no other default beside that
+    layer = st.selectbox("Layer", layers[::-1], key="layer", help=words.LAYER, width=110, **bound)
     place = layers.index(layer)
     heads = [*FUSIONS, *(f"head {index}" for index in range(bird.rows[place].layer.num_heads))]
     chosen = st.selectbox("Heads", heads, key="heads", help=words.HEADS, width=130, **bound)

@@ -52,28 +52,16 @@ def pick_target(shown: Shown) -> Asked:
         why = "the network has no classifier, and no run with clusters"
         raise Problem("there is nothing to explain", why, "Attention, Through layers and Patches work without")
     chosen = st.selectbox("Explain", names, key="target", bind="query-params", help=words.TARGET)
-    if chosen.startswith(_CLUSTER):
-        return _cluster(shown, chosen)
-    index, _, name = chosen.partition(": ")
-    answer = probabilities(shown)
-    if not shown.network.opened.has_classifier:
-        st.caption(words.NO_CLASSIFIER)
-    else:
-        place = int((answer > answer[int(index)]).sum()) + 1
-        st.caption(f"{safe_label(name)}: probability {answer[int(index)]:.1%}, number {place} of {len(answer):,}")
-    from vitviz.explain.attribution import class_target
-
-    return Asked(chosen, class_target(int(index), name), int(index))
+    return _cluster(shown, chosen) if chosen.startswith(_CLUSTER) else _class(shown, chosen)
 
 
 def _class_options(shown: Shown) -> list[str]:
-    """``3: dress`` of every class, the likeliest first; none without a classifier."""
+    """Every class, the likeliest first; none without a classifier."""
     try:
         answer = probabilities(shown)
     except Problem:
         return []
-    names = words.class_names(shown.network.opened, len(answer))
-    return [f"{index}: {names[index]}" for index in np.argsort(-answer, kind="stable")]
+    return [words.class_option(shown.network.opened, int(index)) for index in np.argsort(-answer, kind="stable")]
 
 
 def _cluster_options(shown: Shown) -> list[str]:
@@ -85,6 +73,19 @@ def _cluster_options(shown: Shown) -> list[str]:
 
     names = cluster_names(run)
     return [names[cluster] for cluster in list_clusters(run, index)]
+
+
+def _class(shown: Shown, option: str) -> Asked:
+    from vitviz.explain.attribution import class_target
+
+    number, _, name = option.removeprefix("class ").partition(": ")
+    answer, index = probabilities(shown), int(number)
+    if shown.network.opened.has_classifier:
+        place = int((answer > answer[index]).sum()) + 1
+        st.caption(f"{safe_label(option)}: probability {answer[index]:.1%}, number {place} of {len(answer):,}")
+    else:
+        st.caption(words.NO_CLASSIFIER)
+    return Asked(option, class_target(index, name), index)
 
 
 def _cluster(shown: Shown, name: str) -> Asked:

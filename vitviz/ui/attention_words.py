@@ -118,7 +118,7 @@ COSTS = {
 
 def network_caption(label: str, tokens: str) -> str:
     """Which network, and what becomes of the picture in it."""
-    return f"{_capital(label)}: {safe_label(tokens, max_length=120)}."
+    return f"Network: {safe_label(label, max_length=160)}; {safe_label(tokens, max_length=120)}."
 
 
 def sheet_caption(bird: "BirdsEye", one_scale: bool) -> str:
@@ -225,9 +225,9 @@ def lens_caption(lens: "LogitLens", names: Mapping[int, str]) -> str:
     return f"The final answer, {safe_label(names[final])}, is first on top after block {first} of 0-{last}. {LENS}"
 
 
-def class_names(opened: "OpenedModel", num_classes: int) -> tuple[str, ...]:
-    """A name for every class."""
-    return opened.class_names or tuple(f"class {index}" for index in range(num_classes))
+def class_option(opened: "OpenedModel", index: int) -> str:
+    """A class in a list and in the address: ``class 3: dress``, or its number alone."""
+    return f"class {index}: {opened.class_names[index]}" if opened.class_names else f"class {index}"
 
 
 def _capital(text: str) -> str:

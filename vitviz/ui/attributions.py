@@ -109,6 +109,7 @@ def _blocks(shown: Shown) -> tuple[int, int]:
 def _heat(found: "Attribution", how: str) -> tuple[Heat, str]:
     from vitviz.explain.attribution import scaled
 
+    how = "positive" if found.map.min() >= 0 else how
     drawn = scaled(found.map, how)
     values = drawn.values * drawn.scale
     if how == "positive":

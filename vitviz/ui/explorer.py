@@ -10,9 +10,12 @@ from vitviz.explain.sheets import contact_sheet
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.ui import run_views, words
+from vitviz.ui.attention_sources import OF_RUN, has_network
+from vitviz.ui.attention_sources import RUN as TRAINED_RUN
 from vitviz.ui.components.image_grid import MAX_ITEMS
 from vitviz.ui.components.round_map import COLOR_BY, round_map
 from vitviz.ui.labels import safe_label
+from vitviz.ui.navigation import page
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.routes import run_addresses
 
@@ -71,6 +74,8 @@ def show_image_through_rounds(run: Run, sample: int) -> None:
     with st.container(border=True):
         st.markdown(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image")
         rounds = np.unique(np.linspace(0, run.num_rounds() - 1, min(run.num_rounds(), 11)).astype(int))
+        if has_network(run):
+            _to_attention(run, sample)
         columns = st.columns(len(rounds) + 1)
         with columns[0]:
             try:
@@ -87,6 +92,12 @@ def show_image_through_rounds(run: Run, sample: int) -> None:
                     restored = restore_samples(run, index, np.array([sample]))
                     st.image(contact_sheet(restored, columns=1, cell=72), alt=f"restored at round {index}")
                 st.caption(f"round {index}: {safe_label(names[run.round(index).matched_labels[sample]])}")
+
+
+def _to_attention(run: Run, sample: int) -> None:
+    """The way to what the network of each round looks at in the image."""
+    link = {"network": TRAINED_RUN, "run": run.name, "picture": OF_RUN, "sample": str(sample)}
+    st.page_link(page("attention"), label="Open in attention", icon=":material/visibility:", query_params=link)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

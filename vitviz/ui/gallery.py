@@ -58,7 +58,9 @@ def microscope() -> None:
                 "Upload one, or take a bundled one: see which pixels a vision transformer gathers into one token, click a "
                 "token to see what it takes from its neighbours, and hold it against a plain grid and SLIC."
             )
-            st.page_link(page("supertokens"), label="See its super tokens", icon=":material/arrow_forward:")
+            with st.container(horizontal=True):
+                st.page_link(page("supertokens"), label="See its super tokens", icon=":material/arrow_forward:")
+                st.page_link(page("attention"), label="See where the network looks", icon=":material/arrow_forward:")
 
 
 def papers() -> None:

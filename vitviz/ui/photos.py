@@ -1,21 +1,28 @@
 """The photo that a page looks into: uploaded, from the camera, or one of those that are bundled."""
 
+import threading
+from collections import OrderedDict
+
 import numpy as np
 import streamlit as st
 
 from vitviz.data.photographs import find_photograph, list_photographs, open_photograph
 from vitviz.errors import Problem
+from vitviz.ui.labels import safe_label
 from vitviz.ui.pickers import PickedImage, decode_given, pick_image
 
 MAX_SIDE = 1024
 
+_BUNDLED = "bundled-"
+_MAX_HANDED = 16  # pictures of up to 3 MB
 _PACKAGES = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 
 
 def pick_photo(key: str) -> PickedImage:
-    """The uploaded picture, else the camera's, else the bundled one of ``?photo=``; its long side at most 1,024 px.
+    """The uploaded picture, else the camera's, else that of ``?given=``, else the bundled one of ``?photo=``.
 
-    ``key`` is the page's: what was uploaded on one page is not on another.
+    Its long side has at most 1,024 px. ``key`` is the page's: what was uploaded on one page is not on another, unless a link
+    of :func:`link_to` hands it over.
 
     Raises: Problem for what is no picture.
     """
@@ -26,10 +33,11 @@ def pick_photo(key: str) -> PickedImage:
         if st.toggle("Use the camera", key="camera"):
             taken = st.camera_input("A picture from the camera", key=f"{key}_camera", label_visibility="collapsed")
             given = decode_given(taken.getvalue(), "the camera's picture", max_side=MAX_SIDE) if taken else given
-        if given is not None:
-            for note in given.notes:
+        handed = _handed_over() if given is None else None
+        if given is not None or handed is not None:
+            for note in (given or handed).notes:
                 st.caption(note)
-            return given
+            return given or handed
     if chosen is None:
         raise Problem("there is no photograph on this machine", "", "give a picture in the sidebar")
     found = find_photograph(chosen)
@@ -37,9 +45,43 @@ def pick_photo(key: str) -> PickedImage:
     return bundled_photo(chosen)
 
 
+def link_to(photo: PickedImage) -> dict[str, str]:
+    """What a link to another page of photos has to say for it to show the same picture.
+
+    An uploaded one is kept for a while under the hash of its content, which only those who have it or the link know.
+    """
+    if photo.key.startswith(_BUNDLED):
+        return {"photo": photo.key.removeprefix(_BUNDLED)}
+    handed, lock = _shelf()
+    with lock:
+        handed[photo.key] = photo
+        handed.move_to_end(photo.key)
+        while len(handed) > _MAX_HANDED:
+            handed.popitem(last=False)
+    return {"given": photo.key}
+
+
+def _handed_over() -> PickedImage | None:
+    """The picture of ``?given=``; None without one, and when it is no longer here, which is said."""
+    key = st.query_params.get("given")
+    if not key:
+        return None
+    photo = _shelf()[0].get(key)
+    if photo is None:
+        st.caption("The picture of this link is no longer on the server: upload it again.")
+        return None
+    st.caption(f"{safe_label(photo.name)}, from another page. Upload one to look at another picture.")
+    return photo
+
+
+@st.cache_resource(show_spinner=False)
+def _shelf() -> tuple[OrderedDict[str, PickedImage], threading.Lock]:
+    return OrderedDict(), threading.Lock()
+
+
 def bundled_photo(name: str) -> PickedImage:
     """A bundled photograph by its name. Raises: Problem when there is none."""
-    return PickedImage(_photograph(name), find_photograph(name).title, (), f"bundled-{name}")
+    return PickedImage(_photograph(name), find_photograph(name).title, (), f"{_BUNDLED}{name}")
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

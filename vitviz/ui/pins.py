@@ -14,7 +14,12 @@ def asked_pins() -> tuple[tuple[float, float], ...]:
 
 def remember_pin(pins: Sequence[Sequence[float]]) -> None:
     """The first pin into ``?pin=``; without one, none there."""
-    write_address("pin", "_".join(str(min(int(one * 1000), 999)) for one in pins[0][:2]) if pins else None)
+    write_address("pin", pin_text(pins) if pins else None)
+
+
+def pin_text(pins: Sequence[Sequence[float]]) -> str:
+    """The first pin as it stands in the address."""
+    return "_".join(str(min(int(one * 1000), 999)) for one in pins[0][:2])
 
 
 def write_address(name: str, text: str | None) -> None:

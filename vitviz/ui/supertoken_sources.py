@@ -2,8 +2,8 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Source:
     """What features come from. ``make`` turns pixels (H, W, 3) into ``Features``; ``key`` names all that they depend on.
 
     ``iterations`` and ``border``: what it is meant to be clustered with. ``is_trained``: its weights were trained by somebody.
+    ``network``: how a link names the network to the page of attention; nothing where there is none.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Source:
     is_trained: bool
     make: Callable[[np.ndarray], "Features"]
     border: str = "masked"
+    network: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def _of_run(run: Run) -> Source:
 
     version = f"{run.version()}-{len(run.metrics())}"
     iterations, border = min(int(iterations), MAX_ITERATIONS), settings.get("border", "masked")
-    return Source(f"run-{run.name}-{version}-{zoom}", f"run {run.name}", iterations, True, make, border)
+    key, network = f"run-{run.name}-{version}-{zoom}", {"network": "Trained run", "run": run.name}
+    return Source(key, f"run {run.name}", iterations, True, make, border, network)
 
 
 def _of_timm() -> Source:
@@ -182,7 +185,8 @@ def _of_timm() -> Source:
 
         return features_of_vit(loaded.model, pixels, name=loaded.label, cell_size=cell_size, block=block)
 
-    return Source(f"timm-{name}-{digest}-{block}-{cell_size}", loaded.label, 3, content is not None, make)
+    key, network = f"timm-{name}-{digest}-{block}-{cell_size}", {"network": "Any timm ViT", "timm": name}
+    return Source(key, loaded.label, 3, content is not None, make, network=network)
 
 
 def _has_network(run: Run) -> bool:

@@ -22,9 +22,12 @@ from vitviz.figures import supertokens as figures
 from vitviz.figures.theme import CLUSTER_COLORS
 from vitviz.ui import run_views
 from vitviz.ui import supertoken_words as words
+from vitviz.ui.attention_words import FRAMING
 from vitviz.ui.components.image_canvas import CanvasState, image_canvas, read_canvas
 from vitviz.ui.kept import encode_picture, keep
-from vitviz.ui.pins import asked_pins, remember_pin, write_address
+from vitviz.ui.navigation import page
+from vitviz.ui.photos import link_to
+from vitviz.ui.pins import asked_pins, pin_text, remember_pin, write_address
 from vitviz.ui.supertoken_sources import MAX_ITERATIONS, Shown, cached
 
 BINARY = "application/octet-stream"
@@ -57,6 +60,7 @@ def show_map(shown: Shown) -> None:
         else:
             _card(shown, heat.card, state.step)
         take_away(shown, state.step)
+        _to_attention(shown, state)
     _remember(shown, state)
 
 
@@ -118,6 +122,18 @@ def take_away(shown: Shown, step: int) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _to_attention(shown: Shown, state: CanvasState) -> None:
+    """The way to what this place of the picture attends to, in the network whose features were clustered."""
+    pin = {"pin": pin_text(state.pins)} if state.pins else {}
+    st.page_link(
+        page("attention"),
+        label="Open in attention",
+        icon=":material/visibility:",
+        help=words.TO_ATTENTION,
+        query_params={**shown.source.network, **link_to(shown.photo), "framing": FRAMING["squash"], **pin},
+    )
 
 
 def asked_step(shown: Shown) -> int:

@@ -84,6 +84,9 @@ CLAIMS = (
 EXPLAINED = "The share of the picture's colour variance that one colour a region keeps, 0 to 1."
 SOFT_SIZE = "The sum of its shares over all pixels, in pixels of the picture."
 ENTROPY = "How undecided the pixels that give to it are, in bits: 0 decided, 3.17 all nine alike."
+TO_ATTENTION = (
+    "The same picture and place in the network that the features come from, whole and squeezed to its square."
+)
 CLICK = "Click a super token to see its share of every pixel, its size, entropy and colour."
 REPAIRED = (
     "Every segment keeps its largest piece, small pieces join a neighbour. SLIC does the same, so this is the fair "
