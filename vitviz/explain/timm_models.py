@@ -68,6 +68,7 @@ def load_model_by_name(
     name: str,
     *,
     weights: bytes | Path | None = None,
+    file_name: str = "",
     part: str = "",
     pretrained: bool = False,
     download: bool = False,
@@ -82,6 +83,7 @@ def load_model_by_name(
         name: ``vit_tiny_patch16_224``; with the tag of published weights behind a dot, whose preprocessing is then taken too;
             or ``hf-hub:owner/name``, optionally ``@revision``, whose weights are always read.
         weights: content or place of a file: see :func:`vitviz.explain.weight_files.read_weights`.
+        file_name: what errors call it.
         part: of that file: see :func:`vitviz.explain.weight_keys.fit_weights`.
         pretrained: read the published weights from the cache of this machine; with ``download`` also over the network.
         img_size: side of the pictures in pixels, 16..1024; the model's own when None.
@@ -99,7 +101,7 @@ def load_model_by_name(
         weights = fetch_file(place, files, download=download)
         source = f"published weights of {place.repository} at {weights.parent.name[:10]}"
     if weights is not None:
-        return _with_weights(wanted, read_weights(weights), source, part=part, seed=seed, img_size=img_size)
+        return _with_weights(wanted, read_weights(weights, file_name), source, part=part, seed=seed, img_size=img_size)
     model = _fill(_create(wanted, img_size), seed)
     label = f"{wanted.label}, untrained (random weights of seed {seed})"
     return OpenedModel(model, label, preprocessing_of(model, img_size), is_trained=False, has_classifier=False)

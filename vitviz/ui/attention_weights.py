@@ -78,7 +78,7 @@ def _of_file(prefix: str, name: str, img_size: int | None) -> tuple[str, "Opened
     digest = hashlib.sha256(content).hexdigest()[:16]
     part = st.session_state.get(f"{prefix}part_of_{digest}") or ""
     with st.spinner(f"Reading {safe_label(file.name)} …"):
-        opened = _load(name, digest=digest, part=part, img_size=img_size, _content=content)
+        opened = _load(name, digest=digest, part=part, img_size=img_size, _content=content, _name=file.name)
     _pick_part(f"{prefix}part_of_{digest}", opened.keys)
     return f"timm-{name}-{digest}-{part}-{img_size}", opened
 
@@ -131,13 +131,13 @@ def _load(
     part: str = "",
     img_size: int | None = None,
     _content: bytes | None = None,
+    _name: str = "",
 ) -> "OpenedModel":
     from vitviz.explain.timm_models import load_model_by_name
 
-    named = (
-        {"pretrained": pretrained, "download": download} if _content is None else {"weights": _content, "part": part}
-    )
-    return load_model_by_name(name, img_size=img_size, **named)
+    if _content is None:
+        return load_model_by_name(name, img_size=img_size, pretrained=pretrained, download=download)
+    return load_model_by_name(name, img_size=img_size, weights=_content, file_name=_name, part=part)
 
 
 @st.cache_resource(show_spinner=False)
