@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 from vitviz.figures import theme
 
 _OWN, _CHANCE = theme.CLUSTER_COLORS[0], theme.UNKNOWN_COLOR
-_ROW_HEIGHT = 27
+_ROW_HEIGHT = 40
 
 
 def faithfulness(found, *, height: int = 300) -> go.Figure:
@@ -46,23 +46,18 @@ def lens_table(lens, names: Mapping[int, str], *, height: int | None = None) -> 
     figure.add_heatmap(
         z=lens.probabilities,
         x=[str(place) for place in range(1, top + 1)],
-        y=[f"block {index}" for index in range(depth)],
+        y=[str(index) for index in range(depth)],
         text=text,
-        texttemplate="%{text} %{z:.0%}",
+        texttemplate="%{text}<br>%{z:.0%}",
         colorscale=theme.SEQUENTIAL,
         zmin=0,
         zmax=1,
         xgap=2,
         ygap=2,
-        hovertemplate="after %{y}, number %{x}: %{text}, %{z:.1%}<extra></extra>",
-        colorbar={
-            "title": {"text": "probability", "font": {"size": 12}},
-            "thickness": 10,
-            "tickformat": ".0%",
-            "tickfont": {"size": 11},
-        },
+        hovertemplate="after block %{y}, number %{x}: %{text}, %{z:.1%}<extra></extra>",
+        showscale=False,  # every cell says its number
     )
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_yaxes(title="after block", autorange="reversed", showgrid=False)
     figure.update_xaxes(title="likeliest classes, first to last", side="bottom", showgrid=False)
     return theme.layout(figure, height=height or 110 + _ROW_HEIGHT * depth)
 

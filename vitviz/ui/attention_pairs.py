@@ -59,7 +59,7 @@ def _pick_other(shown: Shown, kind: str) -> Shown | None:
         return feed(shown.picture, untrained_twin(shown.network))
     if kind == PICTURE:
         return feed(_pick_picture(), shown.network)
-    with st.container(border=True):
+    with st.container(border=True, horizontal=True):
         network = pick_network(beside=True)
     return None if network is None else feed(shown.picture, network)
 
