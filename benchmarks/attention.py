@@ -1,8 +1,9 @@
-"""Looking into attention beside a plain forward pass of the same ViT: one layer, all layers, rollout, relevance.
+"""Every view of the attention page beside a plain forward pass of the same ViT: attention, flow, tokens, attributions.
 
 ``python -m benchmarks.attention [--quick] [--json]``. One picture of 224 px, one thread, and the processor seconds of that
-thread; all run in turn in this process after a warm-up, and what is shown is the median. The logits of a pass that is watched
-are equal to those of one that is not, bit by bit. Weights are random: they cost what trained ones cost.
+thread; all run in turn in this process after a warm-up, and what is shown is the median (of two for what takes many passes). The
+logits of a pass that is watched are equal to those of one that is not, bit by bit. Weights are random: they cost what trained
+ones cost. With two idle cores a view takes between half of this and all of it.
 """
 
 import statistics
@@ -15,7 +16,9 @@ from benchmarks.table import Row, main
 from vitviz.explain.attention import attend, birds_eye
 from vitviz.explain.attention_flow import rollout
 from vitviz.explain.attention_relevance import relevance
+from vitviz.explain.attribution import METHODS, class_target, faithfulness, pooled
 from vitviz.explain.timm_models import load_timm
+from vitviz.explain.token_views import logit_lens, patch_pca, patch_similarity, tokens_of
 from vitviz.nn.attention_capture import watch_attention
 
 MODELS = ("vit_tiny_patch16_224", "vit_small_patch16_224")
@@ -50,11 +53,26 @@ def _rows(name: str, repeats: int) -> Iterator[Row]:
         "rollout": lambda: rollout(model, image),
         "rollout, maximum of heads, half discarded": lambda: rollout(model, image, fusion="max", discard_ratio=0.5),
         "relevance for the likeliest class": lambda: relevance(model, image),
+        "patch PCA": lambda: patch_pca(tokens_of(model, image_of_one)),
+        "likeness to a patch": lambda: patch_similarity(tokens_of(model, image_of_one), 5, 7),
+        "logit lens": lambda: logit_lens(model, image_of_one),
     }
-    milliseconds = _in_turn(works, repeats)
+    milliseconds = _in_turn(works, repeats) | _in_turn(_attributions(model, image_of_one), 1 if repeats < 15 else 2)
     for view, value in milliseconds.items():
         if view != PLAIN:
             yield Row(f"{name}: {view}", value, "ms", PLAIN, milliseconds[PLAIN])
+
+
+def _attributions(model: torch.nn.Module, images: torch.Tensor) -> dict[str, Callable[[], object]]:
+    """The five methods at their default settings, integrated gradients at 64 steps, and the test beside each of them."""
+    target = class_target(0)
+    settings = {"integrated_gradients": {"max_steps": 64}}
+    works = {
+        name: lambda name=name: METHODS[name].attribute(model, images, target, **settings.get(name, {}))
+        for name in METHODS
+    }
+    importance = pooled(METHODS["saliency"].attribute(model, images, target), (14, 14))
+    return {**works, "deletion and insertion, 158 pictures": lambda: faithfulness(model, images, target, importance)}
 
 
 def _in_turn(works: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
