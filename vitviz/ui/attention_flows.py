@@ -67,7 +67,7 @@ def _rollout(shown: Shown) -> "Flow":
         return rollout(shown.network.opened.model, shown.images()[0], **settings)
 
     with st.spinner("Multiplying all layers …"):
-        return computed("rollout", shown.key, make, fusion, discard, kept)
+        return computed("rollout", shown.key, make, fusion, discard, kept, is_large=True)
 
 
 def _relevance(shown: Shown, asked: Asked) -> "Flow":
@@ -77,7 +77,7 @@ def _relevance(shown: Shown, asked: Asked) -> "Flow":
         return relevance(shown.network.opened.model, shown.images()[0], asked.of_relevance)
 
     with st.spinner("Weighting attention by the gradient …"):
-        return computed("relevance", shown.key, make, asked.name)
+        return computed("relevance", shown.key, make, asked.name, is_large=True)
 
 
 def _show_last_layer(shown: Shown, query: str | tuple[int, int]) -> None:

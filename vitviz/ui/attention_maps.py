@@ -84,7 +84,8 @@ def pick_map(shown: Shown, pinned: tuple[int, int] | None) -> tuple["BirdsEye", 
 def pick_query(layout: "TokenLayout", pinned: tuple[int, int] | None) -> Query:
     """The pinned patch, else a token of the prefix or the mean; bound to ``?query=``."""
     names = [*layout.prefix, "mean"]
-    chosen = st.selectbox("Query", names, key="query", bind="query-params", help=words.QUERY, width=130)
+    look = {"help": words.QUERY, "width": 130, "disabled": pinned is not None}
+    chosen = st.selectbox("Query", names, key="query", bind="query-params", **look)
     return chosen if pinned is None else pinned
 
 

@@ -72,7 +72,7 @@ def _pick_tokens(shown: Shown):
         return tokens_of(shown.network.opened.model, shown.images(), block, norm=norm)
 
     with st.spinner("Reading the tokens …"):
-        return computed("tokens", shown.key, make, block, norm)
+        return computed("tokens", shown.key, make, block, norm, is_large=True)
 
 
 def _pick_foreground() -> tuple[str, float]:

@@ -38,7 +38,7 @@ UNTRAINED = (
 )
 NO_CLASSIFIER = "The classifier of this network is random: what a class is, it never learned."
 
-QUERY = "Whose attention is shown while no patch is pinned."
+QUERY = "Whose attention is shown while no patch is pinned. A pinned patch is the query itself; Esc lets go of it."
 LAYER = "Counted from 0, in the order of the forward pass."
 HEADS = "One head, or all of them as one map: their mean, largest or smallest share."
 NORMALISATION = "What the numbers of the map mean. The picture of one map is the same but for 'range'."

@@ -14,16 +14,24 @@ def cached(name: str, key: str, make: Callable[[], Any], *more: Any) -> Any:
     return _kept(name, key, repr(more), _make=make)
 
 
-def computed(name: str, key: str, make: Callable[[], Any], *more: Any) -> Any:
-    """As :func:`cached`, for what takes the processor: one at a time in this process."""
+def computed(name: str, key: str, make: Callable[[], Any], *more: Any, is_large: bool = False) -> Any:
+    """As :func:`cached`, for what takes the processor: one at a time in this process.
+
+    ``is_large``: it may have tens of megabytes, so only the last few of such are kept.
+    """
 
     def make_alone() -> Any:
         with _lock:
             return make()
 
-    return _kept(name, key, repr(more), _make=make_alone)
+    return (_kept_large if is_large else _kept)(name, key, repr(more), _make=make_alone)
 
 
 @st.cache_resource(max_entries=96, show_spinner=False)
 def _kept(name: str, key: str, more: str, _make: Callable[[], Any]) -> Any:
+    return _make()
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _kept_large(name: str, key: str, more: str, _make: Callable[[], Any]) -> Any:
     return _make()
