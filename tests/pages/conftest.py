@@ -16,6 +16,11 @@ from vitviz.explain import paper_sizes
 from vitviz.runs.folder import Run, own_root, shipped_root
 
 COUNTERS = (paper_sizes.count_size, paper_sizes.count_autoencoder)
+APP = Path(__file__).resolve().parents[2] / "app.py"
+WIDTHS = """() => {
+  const main = document.querySelector("[data-testid=stMain]");
+  return [[document.scrollingElement.scrollWidth, window.innerWidth], [main.scrollWidth, main.clientWidth]];
+}"""
 RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
 DRAWN = "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')"
 
@@ -30,6 +35,26 @@ def settle() -> Callable[..., None]:
         page.wait_for_selector(RESTED)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def shipped_server(serve, tmp_path_factory):
+    """A server of the app with the shipped runs and an empty folder of its own, for all tests that write no run."""
+    folder = tmp_path_factory.mktemp("home")
+    return serve(APP, VITVIZ_RUNS=str(folder / "runs"), VITVIZ_CACHE=str(folder / "cache"))
+
+
+@pytest.fixture(scope="session")
+def fits_its_screen() -> Callable[..., None]:
+    """``fits_its_screen(page, "Map")``: nothing is wider than the window, and every picture has words; ``what`` names it."""
+
+    def check(page, what: str = "") -> None:
+        for content, screen in page.evaluate(WIDTHS):
+            assert content <= screen + 1, what
+        assert page.locator("img:not([alt])").count() == 0, what
+        assert page.locator("img[alt='']").count() == 0, what
+
+    return check
 
 
 @pytest.fixture
