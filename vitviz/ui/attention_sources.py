@@ -13,7 +13,6 @@ from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import attention_words as words
 from vitviz.ui.attention_weights import pick_timm
 from vitviz.ui.labels import safe_label
-from vitviz.ui.memory import settle_memory
 from vitviz.ui.photos import pick_photo
 from vitviz.ui.pickers import PickedImage, choose, describe_run
 from vitviz.ui.results import computed
@@ -162,7 +161,6 @@ def _of_run(runs: dict[str, Run], prefix: str) -> Network:
     version = version_of(run)
     with st.spinner("Loading the network …"):
         opened = _run_model(name, version, index, False, _run=run)
-    settle_memory()
     return Network(
         f"run-{name}-{version}-{index}", opened, lambda: _run_model(name, version, index, True, _run=run), run, index
     )

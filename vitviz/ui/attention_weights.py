@@ -9,7 +9,6 @@ import streamlit as st
 from vitviz.errors import Problem
 from vitviz.ui import attention_words as words
 from vitviz.ui.labels import safe_label
-from vitviz.ui.memory import settle_memory
 
 if TYPE_CHECKING:
     from vitviz.explain.opened_models import OpenedModel
@@ -39,17 +38,13 @@ def pick_timm(prefix: str) -> tuple[str, "OpenedModel", Callable[[], "OpenedMode
     kind = st.selectbox("Its weights", kinds, key=f"{prefix}weights", bind="query-params", help=words.WEIGHTS)
     size = st.selectbox("Picture side, px", SIZES, key=f"{prefix}side", bind="query-params", help=words.SIDE)
     img_size = None if size == OWN_SIZE else int(size)
-    try:
-        if kind == FILE:
-            found = _of_file(prefix, name, img_size)
-        elif kind == HUB:
-            found = _of_hub(prefix, img_size)
-        else:
-            full = f"{name}.{kind.removeprefix(PUBLISHED)}" if kind.startswith(PUBLISHED) else name
-            found = _of_name(prefix, full, img_size, pretrained=full != name)
-    finally:
-        settle_memory()
-    key, opened = found
+    if kind == FILE:
+        key, opened = _of_file(prefix, name, img_size)
+    elif kind == HUB:
+        key, opened = _of_hub(prefix, img_size)
+    else:
+        full = f"{name}.{kind.removeprefix(PUBLISHED)}" if kind.startswith(PUBLISHED) else name
+        key, opened = _of_name(prefix, full, img_size, pretrained=full != name)
     if opened.keys is not None:
         show_keys(opened.keys)
     return key, opened, None if kind == HUB else lambda: _load(name, img_size=img_size)

@@ -13,7 +13,6 @@ from vitviz.figures import coat as figures
 from vitviz.ui import coat_words as words
 from vitviz.ui import run_views
 from vitviz.ui.coat_sources import Shown, computed
-from vitviz.ui.memory import settle_memory
 from vitviz.ui.pickers import choose
 from vitviz.ui.problems import shown_problems
 
@@ -156,7 +155,6 @@ def _measure(asked: tuple[int, ...]) -> None:
         st.session_state[_MEASURED] = {**st.session_state.get(_MEASURED, {}), asked: found}
     finally:
         lock.release()
-    settle_memory()
 
 
 @st.cache_resource(show_spinner=False)

@@ -13,7 +13,6 @@ from vitviz.explain.coat_networks import SIZES
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import coat_words as words
 from vitviz.ui.labels import safe_label
-from vitviz.ui.memory import settle_memory
 from vitviz.ui.pickers import PickedImage, choose, describe_run, pick_run
 from vitviz.ui.run_views import live_status
 
@@ -106,7 +105,6 @@ def look_at(photo: PickedImage, network: Network, clustering: "Clustering") -> S
     key = hashlib.sha256(f"{photo.key}-{network.key}-{clustering}".encode()).hexdigest()[:16]
     with st.spinner("Looking at the picture …"):
         found = _look(key, _pixels=photo.pixels, _network=network, _clustering=clustering)
-    settle_memory()
     return Shown(photo, network, clustering, found, key)
 
 
@@ -208,7 +206,6 @@ def _of_run(run: Run) -> Network:
             st.caption(words.zoom_sentence(zoom, about.img_size))
         with st.spinner("Loading the network …"):
             model = _run_model(run.name, version, _run=run)
-    settle_memory()
     feed = replace(SCALED, img_size=zoom * about.img_size)
     key = f"run-{run.name}-{version}-{zoom}"
     label = f"run {run.name}, trained at {about.img_size} px"
@@ -229,7 +226,6 @@ def _of_lite() -> Network:
         digest = hashlib.sha256(content).hexdigest()[:16] if content else "untrained"
         with st.spinner(f"Building CoaT-Lite {size} …"):
             lite = _lite(size, digest, _content=content)
-        settle_memory()
         if lite.keys is not None:
             st.caption(safe_label(lite.keys.sentence(), max_length=300))
     key, feed = f"lite-{size}-{digest}-{side}", replace(IMAGENET, img_size=side)

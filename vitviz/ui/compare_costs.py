@@ -10,7 +10,6 @@ from vitviz.figures import comparison as figures
 from vitviz.ui import compare_words as words
 from vitviz.ui import run_views
 from vitviz.ui.labels import safe_label
-from vitviz.ui.memory import settle_memory
 
 _SECONDS = 18
 _BATCH = 2  # small, so that many turns fit into the time
@@ -24,7 +23,6 @@ def sizes(comparison: Comparison) -> None:
     known = [(row, size) for row, size in zip(comparison.rows, counted, strict=True) if size is not None]
     if not known:
         return
-    settle_memory()
     st.header("Size, built as printed")
     tabulate, caption = _TABLES[comparison.method]
     table = {"row": [safe_label(row.title) for row, _ in known], **tabulate(*zip(*known, strict=True))}
@@ -101,7 +99,6 @@ def _measure(iterations: Sequence[int]) -> None:
             st.session_state[_MEASURED] = measure_throughput(iterations=iterations, batch_size=_BATCH, seconds=_SECONDS)
     finally:
         lock.release()
-    settle_memory()
 
 
 @st.cache_resource(show_spinner=False)

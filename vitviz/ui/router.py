@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from vitviz.ui import navigation
+from vitviz.ui.memory import settle_memory
 
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -14,3 +15,4 @@ page = st.navigation(navigation.pages())
 st.set_page_config(page_title=f"{page.title} · vitviz")
 st.logo(str(_ASSETS / "logo.png"), icon_image=str(_ASSETS / "icon.png"), size="large")
 page.run()
+settle_memory()

@@ -14,7 +14,6 @@ from vitviz.runs.folder import Run
 from vitviz.ui import words
 from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.labels import safe_label
-from vitviz.ui.memory import settle_memory
 from vitviz.ui.pickers import PickedImage
 from vitviz.ui.routes import run_addresses
 
@@ -199,7 +198,6 @@ def placed(place: Callable[[Run, np.ndarray], Placement], run: Run, pixels: np.n
     """``place(run, pixels)``, kept by run, version and the picture's content."""
     with st.spinner("Embedding the picture in every round …"):
         placement = _placed(run.name, run.version(), key, _place=place, _run=run, _pixels=pixels)
-    settle_memory()
     return placement
 
 

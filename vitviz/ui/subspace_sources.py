@@ -12,7 +12,6 @@ from vitviz.explain.subspace import Snapshot, layer_of, order_images, shares_bef
 from vitviz.explain.subspace_scores import chosen_round
 from vitviz.runs.folder import Run
 from vitviz.ui import run_views
-from vitviz.ui.memory import settle_memory
 from vitviz.ui.pickers import pick_run
 
 if TYPE_CHECKING:
@@ -86,7 +85,6 @@ def latent_of(run: Run, round_index: int) -> np.ndarray:
 def model_of(run: Run, round_index: int):
     """The network of a round, shared and read-only."""
     model = _model(run.name, run.version(), round_index, _run=run)
-    settle_memory()
     return model
 
 

@@ -18,7 +18,6 @@ from vitviz.explain.segmentation import (
 from vitviz.explain.supertokens import at_pixels
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.components.image_canvas import image_canvas
-from vitviz.ui.memory import settle_memory
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.supertoken_sources import MAX_ITERATIONS, Shown, cached
 from vitviz.ui.supertoken_views import asked_step, labels_layer, photo_url, remember_step
@@ -70,7 +69,6 @@ def show_embeddings(shown: Shown) -> None:
     """What the paper's three embeddings cost on this photo and machine, beside what the paper claims."""
     with st.spinner("Running the photo through the embeddings …"):
         costs = cached("costs", shown, lambda: _measure(shown.photo.pixels))
-    settle_memory()
     st.table([_cost_row(cost) for cost in costs], hide_index=True, border="horizontal", alt="cost of the embeddings")
     st.caption(words.EMBEDDINGS)
     st.markdown(words.CLAIMS)

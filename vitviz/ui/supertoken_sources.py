@@ -13,7 +13,6 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.labels import safe_label
-from vitviz.ui.memory import settle_memory
 from vitviz.ui.pickers import PickedImage, choose, describe_run, pick_run
 from vitviz.ui.run_views import live_status
 
@@ -112,7 +111,6 @@ def group(photo: PickedImage, source: Source, choices: Choices) -> Shown:
     with st.spinner("Clustering the picture …"):
         features = _features(photo.key, source.key, _make=source.make, _pixels=photo.pixels)
         grouping = _grouping(key, _features=features, _choices=choices)
-    settle_memory()
     return Shown(photo, source, choices, grouping, hashlib.sha256(key.encode()).hexdigest()[:16])
 
 
@@ -173,7 +171,6 @@ def _of_timm() -> Source:
         digest = hashlib.sha256(content).hexdigest()[:16] if content else "untrained"
         with st.spinner(f"Building {name} …"):
             loaded = _timm_model(name, digest, _content=content)
-        settle_memory()
         if loaded.keys is not None:
             st.caption(safe_label(loaded.keys.sentence(), max_length=300))
         depth = len(loaded.model.blocks)
