@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -106,16 +106,20 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """All complete records in order. A last line cut short by a kill is left out."""
+        return self._records(_read_records)
+
+    def round_metrics(self) -> list[dict[str, Any]]:
+        """The records of complete rounds, by index."""
+        return self._records(_read_rounds)
+
+    def _records(self, read: Callable[[Path, int, int], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Copies of what ``read`` gives of the file of records as it is now."""
         path = self.path / "metrics.jsonl"
         try:
             found = path.stat()
         except FileNotFoundError:
             return []
-        return [dict(record) for record in _read_records(path, found.st_mtime_ns, found.st_size)]
-
-    def round_metrics(self) -> list[dict[str, Any]]:
-        """The records of complete rounds, by index."""
-        return [record for record in self.metrics() if record["kind"] == "round"]
+        return [dict(record) for record in read(path, found.st_mtime_ns, found.st_size)]
 
     def num_rounds(self) -> int:
         """How many rounds are complete, counted from 0 without a gap."""
@@ -288,8 +292,20 @@ def _runs_in(root: Path) -> list[Run]:
 @lru_cache(maxsize=64)
 def _read_records(path: Path, modified: int, size: int) -> list[dict[str, Any]]:
     """The lines of a file that was last changed then and is as long: a page asks for them several times in every rerun."""
+    return _parse(path.read_text().splitlines())
+
+
+@lru_cache(maxsize=1024)
+def _read_rounds(path: Path, modified: int, size: int) -> list[dict[str, Any]]:
+    """Those of rounds alone: few, so a gallery of all runs keeps them, and need not read a thousand epochs each."""
+    lines = [line for line in path.read_text().splitlines() if '"round"' in line]
+    return [record for record in _parse(lines) if record["kind"] == "round"]
+
+
+def _parse(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """One record a line; a line that was cut short is left out."""
     records = []
-    for line in path.read_text().splitlines():
+    for line in lines:
         with contextlib.suppress(json.JSONDecodeError):
             records.append(json.loads(line))
     return records
