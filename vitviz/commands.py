@@ -68,6 +68,13 @@ def runs(options: Namespace) -> None:
     _print_run(run, about)
 
 
+def doctor(options: Namespace) -> int:
+    """Look at this machine; 1 when something is broken."""
+    from vitviz.doctor.report import checks, report
+
+    return 0 if report(checks(check_runs=options.check_runs, port=options.port), as_json=options.json) else 1
+
+
 def embed(options: Namespace) -> None:
     """Embed a data set with a run's network and give each image its nearest cluster."""
     from vitviz.data.sets import open_image_set

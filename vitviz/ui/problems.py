@@ -1,16 +1,13 @@
 """What a person sees when something goes wrong: one sentence; the rest is in the log under a number."""
 
 import contextlib
-import logging
-import secrets
 from collections.abc import Iterator
 
 import streamlit as st
 
 from vitviz.errors import Problem
+from vitviz.logs import log_incident
 from vitviz.ui.labels import safe_label
-
-_log = logging.getLogger("vitviz")
 
 
 @contextlib.contextmanager
@@ -32,8 +29,7 @@ def report_error(error: Exception) -> bool:
     if isinstance(error, Problem):
         show_problem(error)
         return True
-    incident = secrets.token_hex(3)
-    _log.error("incident %s", incident, exc_info=error)
+    incident = log_incident(error)
     st.error(
         f"Something broke here (incident {incident}). The server's log says what; other pages go on.",
         icon=":material/bug_report:",
