@@ -1,6 +1,5 @@
 """The log: one file that several processes share, which does not grow for ever and tells nothing of whose machine it is."""
 
-import logging
 import os
 import re
 import subprocess
@@ -26,12 +25,10 @@ for number in range(200):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """The folder of the log; nothing of it is left in this process afterwards."""
+    """The folder of the log."""
     monkeypatch.setenv("VITVIZ_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("VITVIZ_LOGS", str(tmp_path / "logs"))
-    kept = list(logging.getLogger("vitviz").handlers)
-    yield tmp_path / "logs"
-    logging.getLogger("vitviz").handlers = kept
+    return tmp_path / "logs"
 
 
 def caught(act) -> Exception:

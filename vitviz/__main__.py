@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(verbs)
     _add_looking(verbs)
     _add_making(verbs)
+    _add_convert(verbs)
     _add_data(verbs)
     return parser
 
@@ -123,6 +124,21 @@ def _add_making(verbs) -> None:
     export.add_argument("--half", action="store_true", help="weights as float16: half as large, good enough to look at")
     export.add_argument("--scores", action="store_true", help="settings and records only, no arrays and no weights")
     export.set_defaults(command=commands.export)
+
+
+def _add_convert(verbs) -> None:
+    convert = verbs.add_parser(
+        "convert",
+        help="write a checkpoint of somebody else's as a safetensors file",
+        description="Offline, and without running anything the file says: a file that holds more than tensors is refused.",
+    )
+    convert.add_argument("source", metavar="SOURCE", help="what torch.save wrote, or a safetensors file")
+    convert.add_argument("out", metavar="OUT.safetensors")
+    convert.add_argument("--part", default="", help="only names that begin with it, without it: teacher.backbone")
+    convert.add_argument(
+        "--as", dest="model", default="", metavar="MODEL", help="the model of timm it must fit; writes timm's names"
+    )
+    convert.set_defaults(command=commands.convert)
 
 
 def _add_data(verbs) -> None:

@@ -128,6 +128,15 @@ def export(options: Namespace) -> None:
     print(f"{run.name} -> {out}")
 
 
+def convert(options: Namespace) -> None:
+    """Write a checkpoint of somebody else's as a safetensors file, and say what became of it."""
+    from vitviz.explain.weight_conversion import convert_weights
+
+    out = Path(options.out)
+    done = convert_weights(Path(options.source), out, part=options.part, model_name=options.model)
+    print(f"{options.source} -> {out}: " + "\n".join(done.lines()))
+
+
 def data_list(options: Namespace) -> None:
     """The named data sets, and whether they are on this machine."""
     from vitviz.data.sets import SETS
