@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vitviz.runs.folder import Run, create_run, own_root
-from vitviz.runs.records import Description, Round, Samples
+from vitviz.runs.records import Description, Projection, Round, Samples
 
 NUM_IMAGES, DIM, NUM_CLUSTERS = 40, 6, 4
 
@@ -77,8 +77,6 @@ def fill(new_round) -> Callable[..., Run]:
     """``fill(run, 2)``: the run with a file of every kind, and that many rounds."""
 
     def write(run: Run, num_rounds: int = 1) -> Run:
-        from vitviz.runs.records import Projection
-
         parameters = {"head.weight": np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32)}
         for index in range(num_rounds):
             run.save_round(index, new_round(index), parameters)

@@ -316,16 +316,16 @@ def test_without_locks_a_file_that_only_one_can_make_does(new_run, no_locks):
         Run(run.path).owned(),
     ):
         pytest.fail("the run is owned twice")
-    assert not (run.path / "owner.owner").exists()
+    assert not (run.path / "owner.json").exists()
     with run.owned():
         pass
 
 
 def test_without_locks_an_owner_that_is_gone_is_followed_and_one_elsewhere_is_not(new_run, no_locks, monkeypatch):
     run = new_run()
-    mark = run.path / "owner.owner"
+    mark = run.path / "owner.json"
     mark.write_text(json.dumps(["elsewhere", 7, 1.0]))
-    with pytest.raises(Problem, match=r"being written by process 7 on elsewhere; .*remove owner\.owner"), run.owned():
+    with pytest.raises(Problem, match=r"being written by process 7 on elsewhere; .*remove owner\.json"), run.owned():
         pytest.fail("the run is owned twice")
     mark.write_text(json.dumps([os.uname().nodename, os.getpid(), process_start(os.getpid()) - 100]))
     with run.owned():

@@ -61,7 +61,7 @@ def lock(path: Path, name: str) -> Iterator[None]:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-            with _lock_by_file(path.with_suffix(".owner"), name):
+            with _lock_by_file(path.with_name("owner.json"), name):
                 yield
             return
         file.truncate(0)

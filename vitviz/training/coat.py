@@ -220,6 +220,10 @@ class _Repeated:
     def __getitem__(self, row: int) -> np.ndarray:
         return self.images[row % len(self.images)]
 
+    def __len__(self) -> int:
+        """How many different images there are."""
+        return len(self.images)
+
 
 def _repeat(rows: np.ndarray, number: int, num_images: int) -> np.ndarray:
     """The ``number`` rows of :class:`_Repeated` that go through ``rows`` as often as it takes."""

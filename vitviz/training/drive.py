@@ -21,9 +21,9 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
     Raises: what training raises, a Problem for an OSError; KeyboardInterrupt passes through after the state is ``cancelled``.
     """
     with run.owned():
-        _check_whole(run)
         config = config_of(run)
         try:
+            _check_whole(run)
             run.set_status("running", progress=_progress(run, config, "starting"))
             for record in find_method(run.description().method).train(config, run):
                 kind, place = ("round", record["round"]) if "round" in record else (record["kind"], record["index"])

@@ -56,25 +56,16 @@ def train_epoch(
     """
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(mix_seeds(plan.seed, plan.epoch))
-    sums: dict[str, Tensor] = {}
+    task, sums = _Task(model, optimizer, loss_function, plan, len(images)), {}
     start = time.perf_counter()
     model.train()
     with _seeded(device, generator):
         batches = [plan.rows[batch] for batch in _batches(plan)]
         for step, batch in enumerate(_load(images, batches, plan, device, generator)):
             _set_lr(optimizer, plan.lr(step / len(batches)))
-            rows, where = batch[0], f"training stopped at step {step + 1} of epoch {plan.epoch}"
-            try:
-                parts = _step(model, optimizer, loss_function, batch, plan, where)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                hint = batch_hint(
-                    len(rows), lambda size, batch=batch: _rehearse(model, loss_function, batch, size, plan)
-                )
-                raise memory_problem(where, error, device, hint) from error
+            parts = _step_within_memory(task, batch, f"training stopped at step {step + 1} of epoch {plan.epoch}")
             for name, part in parts.items():
-                sums[name] = sums.get(name, 0) + part.detach() * len(rows)
+                sums[name] = sums.get(name, 0) + part.detach() * len(batch[0])
     seconds = time.perf_counter() - start
     means = {name: float(total) / len(plan.rows) for name, total in sums.items()}
     return {**means, "seconds": seconds, "images_per_second": len(plan.rows) / seconds}
@@ -199,34 +190,57 @@ def _batches(plan: EpochPlan) -> list[np.ndarray]:
     return list(batch_indices(len(plan.rows), plan.batch_size, seed=plan.seed, epoch=plan.epoch))
 
 
-def _step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loss_function: LossFunction,
-    batch: Batch,
-    plan: EpochPlan,
-    where: str,
-) -> LossParts:
+@dataclass(frozen=True)
+class _Task:
+    """What stays the same over the steps of an epoch; num_images: how many there are, which row numbers may go round."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss_function: LossFunction
+    plan: EpochPlan
+    num_images: int
+
+
+def _step_within_memory(task: _Task, batch: Batch, where: str) -> LossParts:
+    """:func:`_step`; where there is no memory for it, a batch that fits is looked for and told."""
+    try:
+        return _step(task, batch, where)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        hint = batch_hint(len(batch[0]), lambda size: _rehearse(task, batch, size))
+        raise memory_problem(where, error, batch[1].device, hint) from error
+
+
+def _step(task: _Task, batch: Batch, where: str) -> LossParts:
     """One update from the rows and pixels of a batch; the parts of the loss before it."""
     rows, pixels = batch
-    optimizer.zero_grad(set_to_none=True)
-    parts = _forward_and_back(model, loss_function, rows, pixels, plan)
-    norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
+    task.optimizer.zero_grad(set_to_none=True)
+    parts = _forward_and_back(task, rows, pixels)
+    norm = nn.utils.clip_grad_norm_(task.model.parameters(), task.plan.clip_norm)
     loss = parts["loss"].detach()
     # a sum is finite where all its numbers are; looked at together, since each look waits for the device
     if not torch.isfinite(norm + loss + pixels.detach().sum()):
-        raise _not_finite(where, loss, pixels, rows, optimizer.param_groups[0]["lr"])
-    optimizer.step()
+        raise _not_finite(where, loss, pixels, rows % task.num_images, task.optimizer.param_groups[0]["lr"])
+    task.optimizer.step()
     return parts
 
 
-def _forward_and_back(
-    model: nn.Module, loss_function: LossFunction, rows: np.ndarray, pixels: Tensor, plan: EpochPlan
-) -> LossParts:
-    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=plan.bfloat16):
-        parts = loss_function(model, pixels, rows)
+def _forward_and_back(task: _Task, rows: np.ndarray, pixels: Tensor) -> LossParts:
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=task.plan.bfloat16):
+        parts = task.loss_function(task.model, pixels, rows)
     parts["loss"].backward()
     return parts
+
+
+def _rehearse(task: _Task, batch: Batch, size: int) -> None:
+    """The first ``size`` images of a batch forward and back, and no step."""
+    rows, pixels = batch
+    task.model.zero_grad(set_to_none=True)
+    if pixels.device.type == "cuda":
+        torch.cuda.empty_cache()
+    _forward_and_back(task, rows[:size], pixels[:size])
+    task.model.zero_grad(set_to_none=True)
 
 
 def _embed_part(model: nn.Module, images: np.ndarray, rows: np.ndarray, bfloat16: bool) -> tuple[Tensor, Tensor]:
@@ -242,16 +256,6 @@ def _embed_part(model: nn.Module, images: np.ndarray, rows: np.ndarray, bfloat16
             raise memory_problem("no image can be embedded", error, device, "choose smaller images") from error
     halves = [_embed_part(model, images, half, bfloat16) for half in np.array_split(rows, 2)]
     return torch.cat([half[0] for half in halves]), torch.cat([half[1] for half in halves])
-
-
-def _rehearse(model: nn.Module, loss_function: LossFunction, batch: Batch, size: int, plan: EpochPlan) -> None:
-    """The first ``size`` images of a batch forward and back, and no step."""
-    rows, pixels = batch
-    model.zero_grad(set_to_none=True)
-    if pixels.device.type == "cuda":
-        torch.cuda.empty_cache()
-    _forward_and_back(model, loss_function, rows[:size], pixels[:size], plan)
-    model.zero_grad(set_to_none=True)
 
 
 def _not_finite(where: str, loss: Tensor, pixels: Tensor, rows: np.ndarray, lr: float) -> Problem:
