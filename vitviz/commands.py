@@ -11,6 +11,7 @@ import numpy as np
 
 from vitviz.config import from_plain, parse_settings, to_plain
 from vitviz.errors import Problem
+from vitviz.runs.atomic import write_file
 from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.training.preset import Preset
 
@@ -92,10 +93,13 @@ def embed(options: Namespace) -> None:
 
     labels, distances, _ = assign(torch.from_numpy(embeddings), torch.from_numpy(np.array(arrays.centers)))
     out = Path(options.out)
-    with open(out, "wb") as file:
-        np.savez(
-            file, embeddings=embeddings, clusters=labels.numpy(), distances=distances.numpy(), labels=images.labels
-        )
+    found = {
+        "embeddings": embeddings,
+        "clusters": labels.numpy(),
+        "distances": distances.numpy(),
+        "labels": images.labels,
+    }
+    write_file(out, lambda file: np.savez(file, **found))
     print(f"{out}: {len(embeddings):,} embeddings of {embeddings.shape[1]} numbers, run {run.name}, round {index}")
 
 

@@ -11,7 +11,7 @@ from vitviz.ui.navigation import SECTIONS
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 PAGES = [name for entries in SECTIONS.values() for name, _, _ in entries]
-MAX_CHOICES = 5
+MAX_CHOICES = 3
 LISTENER = """
 import os, sys
 

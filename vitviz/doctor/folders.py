@@ -79,7 +79,12 @@ def check_runs(*, all_bytes: bool) -> Iterator[Finding]:
             "runs", "ok", f"{len(runs)} runs, {checked}", "doctor --check-runs compares all" if skipped else ""
         )
     if interrupted:
-        yield Finding("runs", "hint", f"{', '.join(interrupted)} stopped before the end", "train with --resume goes on")
+        yield Finding(
+            "runs",
+            "hint",
+            f"{', '.join(interrupted)} stopped before the end",
+            "--resume goes on; if it happens again, memory may be short",
+        )
 
 
 def _check_run(run: Run, *, all_bytes: bool, skipped: list[str]) -> Finding | None:

@@ -11,7 +11,7 @@ from vitviz.errors import Problem
 if TYPE_CHECKING:
     import torch
 
-_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
+_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50, "EiB": 2**60}
 # torch on a CPU, on CUDA, and numpy
 _ASKED = re.compile(r"(?:tried to allocate|Tried to allocate|Unable to allocate) ([\d.]+) (\w+)")
 _REFUSED = ("can't allocate memory", "not enough memory")
