@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "figures": set(),
     "ui": {"figures", "explain", "logs"} | _BELOW_EXPLAIN,
     "pages": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
-    "app": {"ui", "figures", "explain", "logs"} | _BELOW_EXPLAIN,
+    "app": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
     "doctor": {"explain", "logs"} | _BELOW_EXPLAIN,
     "commands": {"doctor", "explain", "logs"} | _BELOW_EXPLAIN,
     "__main__": {"commands", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
