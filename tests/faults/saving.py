@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 
+from vitviz.errors import Problem
 from vitviz.runs.folder import Run, create_run, own_root
 from vitviz.runs.records import Description, Round, Samples
 
@@ -76,10 +77,13 @@ def kill_one(run: Run, draw: random.Random, seconds: float) -> int:
 
 def loads(run: Run) -> bool:
     """Whether every round is there with the numbers that were saved."""
-    for index in range(run.num_rounds()):
-        arrays, weights = run.round(index), run.weights(index)
-        if not (np.asarray(arrays.embeddings) == index).all() or not (weights["weight"] == index).all():
-            return False
+    try:
+        for index in range(run.num_rounds()):
+            arrays, weights = run.round(index), run.weights(index)
+            if not (np.asarray(arrays.embeddings) == index).all() or not (weights["weight"] == index).all():
+                return False
+    except Problem:
+        return False
     return run.damaged_files() == []
 
 
