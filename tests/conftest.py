@@ -7,6 +7,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import logging
 import socket
 import subprocess
 import sys
@@ -43,6 +44,15 @@ def power_is_never_cut() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def the_log_ends_with_the_test() -> Iterator[None]:
+    """A command keeps a log among the runs of its test, and no later test writes into it."""
+    log = logging.getLogger("vitviz")
+    before = list(log.handlers)
+    yield
+    log.handlers = before
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,14 @@ MAY_IMPORT = {
     "runs": {"data", "clustering", "nn", "config", "errors"},
     "training": _BELOW_EXPLAIN - {"training"},
     "explain": _BELOW_EXPLAIN,
+    "logs": {"runs", "errors"},
     "figures": set(),
-    "ui": {"figures", "explain"} | _BELOW_EXPLAIN,
+    "ui": {"figures", "explain", "logs"} | _BELOW_EXPLAIN,
     "pages": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
     "app": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
-    "commands": {"explain"} | _BELOW_EXPLAIN,
-    "__main__": {"commands", "explain"} | _BELOW_EXPLAIN,
+    "doctor": {"explain", "logs"} | _BELOW_EXPLAIN,
+    "commands": {"doctor", "explain", "logs"} | _BELOW_EXPLAIN,
+    "__main__": {"commands", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
 }
 """Floor to the floors of vitviz it may import, besides itself."""
 
@@ -34,6 +36,8 @@ HEAVY = ("torch", "timm", "umap", "numba")
 LIGHT_MODULES = (
     "vitviz",
     "vitviz.config",
+    "vitviz.logs",
+    "vitviz.doctor.report",
     "vitviz.commands",
     "vitviz.__main__",
     "vitviz.training.presets",

@@ -6,6 +6,7 @@ import sys
 
 from vitviz import commands
 from vitviz.errors import Problem
+from vitviz.logs import keep_log, log_incident
 from vitviz.training.presets import PRESETS
 
 _TRAIN_HELP = """\
@@ -23,11 +24,12 @@ presets:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it did what was asked, 1 for a problem it could name, 130 when it was stopped."""
+    """Run one command; 0 when it did what was asked, 1 for a problem or something broken, 130 when it was stopped."""
     options = _parser().parse_args(arguments)
+    log = keep_log()
     signal.signal(signal.SIGTERM, _stop)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except Problem as problem:
         print(f"vitviz: {problem}", file=sys.stderr)
         return 1
@@ -36,7 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    return 0
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename else ""
+        print(f"vitviz: {error.strerror or error}{name}", file=sys.stderr)
+        return 1
+    except Exception as error:  # whatever else: its traceback is for the log
+        print(f"vitviz: something broke (incident {log_incident(error)}); {log} says what", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(verbs)
     _add_looking(verbs)
     _add_making(verbs)
+    _add_convert(verbs)
     _add_data(verbs)
     return parser
 
@@ -86,6 +95,12 @@ def _add_looking(verbs) -> None:
     runs.add_argument("--check", action="store_true", help="compare every round's files with their checksums")
     runs.set_defaults(command=commands.runs)
 
+    doctor = verbs.add_parser("doctor", help="look at this machine, its folders and runs, and say what to do")
+    doctor.add_argument("--json", action="store_true", help="all findings as one JSON list")
+    doctor.add_argument("--check-runs", action="store_true", help="compare every byte of every run with its checksum")
+    doctor.add_argument("--port", type=int, default=8501, help="the port the app is served on (default: 8501)")
+    doctor.set_defaults(command=commands.doctor)
+
 
 def _add_making(verbs) -> None:
     embed = verbs.add_parser("embed", help="embed images with the network of a run")
@@ -109,6 +124,21 @@ def _add_making(verbs) -> None:
     export.add_argument("--half", action="store_true", help="weights as float16: half as large, good enough to look at")
     export.add_argument("--scores", action="store_true", help="settings and records only, no arrays and no weights")
     export.set_defaults(command=commands.export)
+
+
+def _add_convert(verbs) -> None:
+    convert = verbs.add_parser(
+        "convert",
+        help="write a checkpoint of somebody else's as a safetensors file",
+        description="Offline, and without running anything the file says: a file that holds more than tensors is refused.",
+    )
+    convert.add_argument("source", metavar="SOURCE", help="what torch.save wrote, or a safetensors file")
+    convert.add_argument("out", metavar="OUT.safetensors")
+    convert.add_argument("--part", default="", help="only names that begin with it, without it: teacher.backbone")
+    convert.add_argument(
+        "--as", dest="model", default="", metavar="MODEL", help="the model of timm it must fit; writes timm's names"
+    )
+    convert.set_defaults(command=commands.convert)
 
 
 def _add_data(verbs) -> None:

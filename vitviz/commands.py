@@ -11,6 +11,7 @@ import numpy as np
 
 from vitviz.config import from_plain, parse_settings, to_plain
 from vitviz.errors import Problem
+from vitviz.runs.atomic import write_file
 from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.training.preset import Preset
 
@@ -68,6 +69,13 @@ def runs(options: Namespace) -> None:
     _print_run(run, about)
 
 
+def doctor(options: Namespace) -> int:
+    """Look at this machine; 1 when something is broken."""
+    from vitviz.doctor.report import checks, report
+
+    return 0 if report(checks(check_runs=options.check_runs, port=options.port), as_json=options.json) else 1
+
+
 def embed(options: Namespace) -> None:
     """Embed a data set with a run's network and give each image its nearest cluster."""
     from vitviz.data.sets import open_image_set
@@ -85,10 +93,13 @@ def embed(options: Namespace) -> None:
 
     labels, distances, _ = assign(torch.from_numpy(embeddings), torch.from_numpy(np.array(arrays.centers)))
     out = Path(options.out)
-    with open(out, "wb") as file:
-        np.savez(
-            file, embeddings=embeddings, clusters=labels.numpy(), distances=distances.numpy(), labels=images.labels
-        )
+    found = {
+        "embeddings": embeddings,
+        "clusters": labels.numpy(),
+        "distances": distances.numpy(),
+        "labels": images.labels,
+    }
+    write_file(out, lambda file: np.savez(file, **found))
     print(f"{out}: {len(embeddings):,} embeddings of {embeddings.shape[1]} numbers, run {run.name}, round {index}")
 
 
@@ -119,6 +130,15 @@ def export(options: Namespace) -> None:
     write = {".zip": export_zip, ".csv": export_table, ".parquet": export_table}.get(out.suffix, export_folder)
     write(run, out)
     print(f"{run.name} -> {out}")
+
+
+def convert(options: Namespace) -> None:
+    """Write a checkpoint of somebody else's as a safetensors file, and say what became of it."""
+    from vitviz.explain.weight_conversion import convert_weights
+
+    out = Path(options.out)
+    done = convert_weights(Path(options.source), out, part=options.part, model_name=options.model)
+    print(f"{options.source} -> {out}: " + "\n".join(done.lines()))
 
 
 def data_list(options: Namespace) -> None:

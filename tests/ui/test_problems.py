@@ -5,6 +5,8 @@ import re
 
 from streamlit.testing.v1 import AppTest
 
+from vitviz.ui.problems import keep_incidents
+
 
 def _raise_three_problems() -> None:
     import streamlit as st
@@ -71,3 +73,27 @@ def test_any_other_error_is_a_number_that_leads_to_its_traceback_in_the_log(capl
 def test_two_incidents_have_two_numbers():
     first, second = (AppTest.from_function(_report_two_errors).run().error[1].value for _ in range(2))
     assert first != second
+
+
+def test_the_console_is_told_in_one_line_and_streamlits_copy_of_the_traceback_is_left_out(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("VITVIZ_LOGS", str(tmp_path))
+    told, logger = [], logging.getLogger("streamlit.error_util")
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger.addHandler(handler)
+    try:
+        keep_incidents()
+        keep_incidents()
+        logger.error("Uncaught app execution")
+        logger.error("something else")
+        app = AppTest.from_function(_report_two_errors).run()
+    finally:
+        logger.removeHandler(handler)
+        logger.filters.clear()
+    assert told == ["something else"]
+    (incident,) = re.findall(r"incident ([0-9a-f]{6})\)", app.error[1].value)
+    place = tmp_path / "vitviz.log"
+    assert capsys.readouterr().err == f"vitviz: incident {incident}, ZeroDivisionError; {place} says what\n"
+    assert incident in place.read_text()

@@ -4,6 +4,7 @@ Every algorithm gives centers (the means of its clusters where it has none of it
 the fit or held out, gets the id of its nearest center... see :func:`cluster`.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,20 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitviz.clustering.kmeans import assign, check_points, kmeans
+from vitviz.clustering.kmeans import KMeansResult, assign, check_points, kmeans
 from vitviz.errors import Problem
 
 
 @dataclass(frozen=True)
 class Clustering:
     """labels (N,) int32 of all images; centers (K, D) float32, zeros for an empty cluster; Euclidean distances (N,) to the
-    own and the nearest other center.
+    own and the nearest other center (the own again where there is no other); how often an empty cluster was seeded anew.
     """
 
     labels: np.ndarray
     centers: np.ndarray
     distances: np.ndarray
     runner_up_distances: np.ndarray
+    num_reseeded: int = 0
 
 
 def cluster(
@@ -37,9 +39,11 @@ def cluster(
     """
     part = embeddings[torch.from_numpy(fitted).to(embeddings.device)]
     check_points(part, num_clusters)
-    return place_around_means(
-        embeddings, fitted, ALGORITHMS[algorithm](part, num_clusters, seed, num_restarts), num_clusters
-    )
+    found = ALGORITHMS[algorithm](part, num_clusters, seed, num_restarts)
+    if not isinstance(found, KMeansResult):
+        return place_around_means(embeddings, fitted, found, num_clusters)
+    placed = place_around_means(embeddings, fitted, found.labels, num_clusters)
+    return dataclasses.replace(placed, num_reseeded=found.num_reseeded)
 
 
 def place_around_means(embeddings: Tensor, fitted: np.ndarray, fitted_labels: Tensor, num_clusters: int) -> Clustering:
@@ -52,7 +56,7 @@ def place_around_means(embeddings: Tensor, fitted: np.ndarray, fitted_labels: Te
     labels = nearest_labels.clone()
     labels[torch.from_numpy(fitted).to(labels.device)] = fitted_labels
     own = (embeddings.float() - centers[labels]).norm(dim=1)
-    runner_up = torch.where(labels == nearest_labels, runner_up, nearest)
+    runner_up = torch.where(labels == nearest_labels, runner_up, nearest) if len(used) > 1 else own
     return Clustering(
         labels=labels.cpu().numpy().astype(np.int32),
         centers=centers.cpu().numpy(),
@@ -61,9 +65,9 @@ def place_around_means(embeddings: Tensor, fitted: np.ndarray, fitted_labels: Te
     )
 
 
-def _kmeans(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> Tensor:
+def _kmeans(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> KMeansResult:
     generator = torch.Generator().manual_seed(seed)
-    return kmeans(points, num_clusters, generator=generator, num_restarts=num_restarts).labels
+    return kmeans(points, num_clusters, generator=generator, num_restarts=num_restarts)
 
 
 def _mini_batch_kmeans(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> Tensor:
@@ -101,7 +105,7 @@ def _agglomerative(points: Tensor, num_clusters: int, seed: int, num_restarts: i
     return _fit(AgglomerativeClustering(num_clusters), points)
 
 
-ALGORITHMS: dict[str, Callable[[Tensor, int, int, int], Tensor]] = {
+ALGORITHMS: dict[str, Callable[[Tensor, int, int, int], Tensor | KMeansResult]] = {
     "kmeans": _kmeans,
     "mini_batch_kmeans": _mini_batch_kmeans,
     "gaussian_mixture": _gaussian_mixture,

@@ -88,12 +88,17 @@ def assign(points: Tensor, centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def check_points(points: Tensor, num_clusters: int) -> None:
     """Raises Problem unless ``points`` (N, D) are finite and at least as many as the clusters, which are at least one."""
-    if num_clusters < 1:
-        raise Problem(f"num_clusters={num_clusters} must be at least 1")
-    if len(points) < num_clusters:
-        raise Problem(f"num_clusters={num_clusters} must be at most the number of points ({len(points)})")
+    check_counts(len(points), num_clusters)
     if not torch.isfinite(points.sum(dtype=torch.float64)):
         raise Problem("the embeddings hold values that are not finite")
+
+
+def check_counts(num_points: int, num_clusters: int) -> None:
+    """Raises Problem unless there are at least as many points as clusters, and at least one cluster."""
+    if num_clusters < 1:
+        raise Problem(f"num_clusters={num_clusters} must be at least 1")
+    if num_points < num_clusters:
+        raise Problem(f"num_clusters={num_clusters} must be at most the number of points ({num_points})")
 
 
 def _lloyd(points: Tensor, centers: Tensor, max_iterations: int, threshold: float) -> KMeansResult:

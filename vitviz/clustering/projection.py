@@ -17,6 +17,8 @@ ALIGNED_LIMIT = 15_000
 """AlignedUMAP is chosen up to this many points times rounds."""
 SAMPLE_LIMIT = 10_000
 """UMAP is fitted on at most this many images; the others are placed by their neighbours."""
+LEAST_IMAGES = 10
+"""Fewer have too few neighbours for UMAP."""
 NEIGHBORS = 15
 
 # Two UMAP fits at once abort the process under numba's workqueue layer
@@ -26,17 +28,20 @@ _ONE_FIT_AT_A_TIME = threading.Lock()
 def project_rounds(rounds: Embeddings, engine: str, *, seed: int) -> tuple[np.ndarray, str, dict]:
     """Points (R, N, 2) float32, the name of the engine that made them, and its settings.
 
-    ``engine`` is a key of ``ENGINES`` or ``auto``. Fewer than 10 images are always placed by PCA.
+    ``engine`` is a key of ``ENGINES`` or ``auto``. Fewer than 10 images are always placed by PCA; the settings' ``note``
+    says so.
     """
     num_images = len(rounds[0])
     if engine == "auto":
         engine = "aligned_umap" if num_images * len(rounds) <= ALIGNED_LIMIT else "warm_umap"
     if engine == "aligned_umap" and len(rounds) < 2:
         engine = "umap"
-    if num_images < 10:
+    note = {}
+    if num_images < LEAST_IMAGES and engine != "pca":
+        note = {"note": f"{num_images} images are too few for UMAP (at least {LEAST_IMAGES})"}
         engine = "pca"
     if engine == "pca":
-        return pca_maps(rounds), engine, {"components": "those of the last round"}
+        return pca_maps(rounds), engine, {"components": "those of the last round", **note}
     chosen = _sample(num_images, seed)
     with _ONE_FIT_AT_A_TIME, _threads_kept():
         points = ENGINES[engine]([_floats(embeddings[chosen]) for embeddings in rounds], seed)

@@ -7,6 +7,7 @@ rename, whole or not at all, so any number of processes may build it at once; it
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -165,10 +166,12 @@ def _save_array(path: Path, values: np.ndarray) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside ``folder`` survive a power cut (where the platform can)."""
+    """Make renames inside ``folder`` survive a power cut (where the platform can). Raises OSError when the disk fails."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise
     finally:
         os.close(descriptor)

@@ -28,6 +28,11 @@ def import_torchvision() -> ModuleType:
     return importlib.import_module("torchvision")
 
 
+def is_repaired() -> bool:
+    """Whether the import had to be repaired in this process."""
+    return bool(_kept_libraries)
+
+
 def _define_schemas() -> None:
     import torch
 

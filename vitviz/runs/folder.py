@@ -12,9 +12,8 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,10 @@ import numpy as np
 
 from vitviz.errors import Problem
 from vitviz.runs import atomic, coefficients, round_folders, status, tensors
+from vitviz.runs.checks import CHECKED_FILES, is_damaged
+from vitviz.runs.disk import disk_problem
+from vitviz.runs.json_files import read_json, read_records, read_rounds
+from vitviz.runs.making import make_folder
 from vitviz.runs.records import Coefficients, Description, Progress, Projection, Round, Samples, Status
 from vitviz.runs.schema import SCHEMA, migrate
 from vitviz.runs.tensors import Tensors
@@ -62,15 +65,13 @@ def create_run(name: str, description: Description, samples: Samples) -> "Run":
             f"'{name}' cannot name a run", "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit"
         )
     run = Run(own_root() / name)
-    if (run.path / "run.json").exists():
-        raise Problem(f"run '{name}' exists", "", "add --resume to go on with it, or choose another --run name")
     try:
-        (run.path / "rounds").mkdir(parents=True, exist_ok=True)
-        arrays = {part: getattr(samples, part) for part in ("indices", "classes", "held_out")}
-        atomic.write_file(run.path / "samples.npz", lambda file: np.savez(file, **arrays))
-        atomic.write_json(run.path / "run.json", dataclasses.asdict(dataclasses.replace(description, schema=SCHEMA)))
+        make_folder(run.path, dataclasses.replace(description, schema=SCHEMA), samples)
+    except FileExistsError:
+        hint = "add --resume to go on with it, or choose another --run name"
+        raise Problem(f"run '{name}' exists", "", hint) from None
     except OSError as error:
-        raise Problem(f"run '{name}' cannot be written to {run.path.parent}", error.strerror or str(error)) from error
+        raise disk_problem(f"run '{name}' cannot be written to {run.path.parent}", error) from error
     return run
 
 
@@ -85,7 +86,7 @@ class Run:
 
     @cached_property
     def _description(self) -> Description:
-        record = migrate(self.name, _read_json(self.path / "run.json"))
+        record = migrate(self.name, read_json(self.path / "run.json"))
         try:
             names, notes = tuple(record["class_names"]), tuple(record.get("notes", ()))
             return Description(**{**record, "class_names": names, "notes": notes})
@@ -106,11 +107,11 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """All complete records in order. A last line cut short by a kill is left out."""
-        return self._records(_read_records)
+        return self._records(read_records)
 
     def round_metrics(self) -> list[dict[str, Any]]:
         """The records of complete rounds, by index."""
-        return self._records(_read_rounds)
+        return self._records(read_rounds)
 
     def _records(self, read: Callable[[Path, int, int], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Copies of what ``read`` gives of the file of records as it is now."""
@@ -186,17 +187,33 @@ class Run:
         return not (self.num_rounds() or self.has_weights() or self.has_resume_point())
 
     def damaged_files(self) -> list[str]:
-        """Files of rounds whose bytes are not those that were written (by sha256), e.g. ``rounds/002/labels.npy``."""
+        """Files whose bytes are not those that were written, e.g. ``rounds/002/labels.npy``."""
         rounds = range(self.num_rounds())
-        return [name for index in rounds for name in round_folders.damaged_files(self._rounds, index)]
+        found = [name for index in rounds for name in round_folders.damaged_files(self._rounds, index)]
+        return found + [name for name in CHECKED_FILES if (self.path / name).exists() and is_damaged(self.path / name)]
+
+    def intact(self) -> str:
+        """What of a run is whole when writing it failed: ``rounds 0 to 3 are intact``."""
+        count = self.num_rounds()
+        if count < 2:
+            return "round 0 is intact" if count else "no round was complete yet"
+        return f"rounds 0 to {count - 1} are intact"
 
     # Writing
 
     @contextlib.contextmanager
     def owned(self):
-        """Hold the run for writing. Raises Problem when another process does."""
-        with status.lock(self.path / "owner.lock", self.name):
-            self._sweep()
+        """Hold the run for writing, with nothing half written in it. Raises Problem when another process does, or the disk
+        takes no more.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(status.lock(self.path / "owner.lock", self.name))
+                for folder in (self.path, self._rounds):
+                    atomic.sweep(folder)
+                atomic.probe(self.path)
+            except OSError as error:
+                raise disk_problem(f"run '{self.name}' cannot be written to", error, intact=self.intact()) from error
             yield self
 
     def set_status(self, state: str, *, progress: Progress | None = None, error: str = "") -> None:
@@ -271,11 +288,6 @@ class Run:
         text = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
         atomic.write_file(self.path / "metrics.jsonl", lambda file: file.write(text.encode()))
 
-    def _sweep(self) -> None:
-        for folder in (self.path, self._rounds):
-            for leftover in folder.glob(f"{atomic.TEMPORARY_PREFIX}*"):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-
 
 def _runs_in(root: Path) -> list[Run]:
     try:
@@ -287,35 +299,3 @@ def _runs_in(root: Path) -> list[Run]:
         for entry in entries
         if NAME_PATTERN.fullmatch(entry.name) and os.path.exists(os.path.join(entry.path, "run.json"))
     ]
-
-
-@lru_cache(maxsize=64)
-def _read_records(path: Path, modified: int, size: int) -> list[dict[str, Any]]:
-    """The lines of a file that was last changed then and is as long: a page asks for them several times in every rerun."""
-    return _parse(path.read_text().splitlines())
-
-
-@lru_cache(maxsize=1024)
-def _read_rounds(path: Path, modified: int, size: int) -> list[dict[str, Any]]:
-    """Those of rounds alone: few, so a gallery of all runs keeps them, and need not read a thousand epochs each."""
-    lines = [line for line in path.read_text().splitlines() if '"round"' in line]
-    return [record for record in _parse(lines) if record["kind"] == "round"]
-
-
-def _parse(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """One record a line; a line that was cut short is left out."""
-    records = []
-    for line in lines:
-        with contextlib.suppress(json.JSONDecodeError):
-            records.append(json.loads(line))
-    return records
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise Problem(f"run '{path.parent.name}' cannot be read", f"{path.name} is damaged or missing") from error
-    if not isinstance(value, dict):
-        raise Problem(f"run '{path.parent.name}' cannot be read", f"{path.name} holds no settings")
-    return value

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -40,25 +41,26 @@ def read(rounds: Path, index: int) -> Round:
 
 
 def write(rounds: Path, index: int, arrays: Round, weights: Tensors | None) -> None:
-    """Write a round into a temporary folder with its manifest, then rename it into place. Weights are kept as float16."""
-    temporary = rounds / f"{atomic.TEMPORARY_PREFIX}{index:03d}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    for part in dataclasses.fields(Round):
-        array = getattr(arrays, part.name)
-        if array is not None:
-            np.save(temporary / f"{part.name}.npy", array, allow_pickle=False)
-    if weights is not None:
-        tensors.save(temporary / "weights.safetensors", tensors.halved(weights))
-    manifest.write(temporary)
-    os.rename(temporary, folder_of(rounds, index))
+    """Write a round into a temporary folder with its manifest, then rename it into place. Weights are kept as float16.
+
+    Raises: OSError when the disk does not take it; nothing of it is left then, and the room is free again.
+    """
+    temporary = atomic.temporary_path(rounds)
+    try:
+        temporary.mkdir()
+        _write_files(temporary, arrays, weights)
+        manifest.write(temporary)
+        os.rename(temporary, folder_of(rounds, index))
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     atomic.sync_folder(rounds)
 
 
 def drop(rounds: Path, index: int) -> None:
     """Remove a round."""
     # out of the way in one step first: a kill halfway through must not leave half a round in its place
-    dropped = rounds / f"{atomic.TEMPORARY_PREFIX}dropped-{index:03d}"
+    dropped = rounds / f"{atomic.TEMPORARY_PREFIX}dropped-{secrets.token_hex(4)}"
     os.rename(folder_of(rounds, index), dropped)
     shutil.rmtree(dropped)
 
@@ -67,3 +69,14 @@ def damaged_files(rounds: Path, index: int) -> list[str]:
     """Files of a round whose bytes are not those that were written, e.g. ``rounds/002/labels.npy``."""
     folder = folder_of(rounds, index)
     return [f"{rounds.name}/{folder.name}/{name}" for name in manifest.differing_files(folder)]
+
+
+def _write_files(folder: Path, arrays: Round, weights: Tensors | None) -> None:
+    for part in dataclasses.fields(Round):
+        array = getattr(arrays, part.name)
+        if array is not None:
+            atomic.write_new(
+                folder / f"{part.name}.npy", lambda file, array=array: np.save(file, array, allow_pickle=False)
+            )
+    if weights is not None:
+        tensors.save(folder / "weights.safetensors", tensors.halved(weights))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vitviz.clustering.algorithms import cluster
+from vitviz.clustering.kmeans import check_counts
 from vitviz.data.device import pick_device
 from vitviz.errors import Problem
 from vitviz.nn.vit import VisionTransformer
@@ -70,6 +71,7 @@ class ClassifierBench:
                 f"{len(self.held_out_rows):,} held out",
                 "give a folder with one subfolder a class",
             )
+        check_counts(int((~self.samples.held_out).sum()), config.num_clusters)
         self.bfloat16 = config.bfloat16 == "on"
         model = build_model(config, img_size=about.img_size, num_classes=self.num_classes, seed=config.seed)
         self.model = model.to(self.device)

@@ -96,6 +96,7 @@ def load_start(model: CoaT, source: str) -> None:
     The head stays as it is where the classes are others. Raises: Problem when there is no such thing or it does not fit.
     """
     weights = _read_start(source)
+    loop.check_finite(weights)
     own = model.state_dict()
     for name in ("head.weight", "head.bias"):
         if name in weights and weights[name].shape != tuple(own[name].shape):
@@ -219,6 +220,10 @@ class _Repeated:
     def __getitem__(self, row: int) -> np.ndarray:
         return self.images[row % len(self.images)]
 
+    def __len__(self) -> int:
+        """How many different images there are."""
+        return len(self.images)
+
 
 def _repeat(rows: np.ndarray, number: int, num_images: int) -> np.ndarray:
     """The ``number`` rows of :class:`_Repeated` that go through ``rows`` as often as it takes."""
@@ -244,7 +249,10 @@ def _read_start(source: str) -> dict[str, np.ndarray | Tensor]:
     path = Path(source).expanduser()
     if not path.is_file():
         raise Problem(f"start={source} is no file", "", "give a run or a local .safetensors file")
-    return tensors.load(path)[0]
+    try:
+        return tensors.load(path)[0]
+    except Exception as error:  # a damaged file raises anything
+        raise Problem(f"start={source} cannot be read", str(error), "give a whole .safetensors file") from error
 
 
 def _last_epoch(run: Run) -> Record:

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vitviz.clustering.algorithms import Clustering, cluster
+from vitviz.clustering.kmeans import check_counts
 from vitviz.config import from_plain
 from vitviz.data.device import pick_device
 from vitviz.nn.vit import VisionTransformer, ViTOutput, init_weights
@@ -152,6 +153,7 @@ class _Bench:
         self.samples = samples
         self.train_rows = np.flatnonzero(~samples.held_out)
         self.fitted = ~samples.held_out if config.evaluation == "held_out" else np.ones(len(samples.held_out), bool)
+        check_counts(int(self.fitted.sum()), config.num_clusters)
         self.num_classes = max(len(about.class_names), config.num_clusters if config.targets == "pseudo_labels" else 1)
         self.img_size = about.img_size
         self.bfloat16 = config.bfloat16 == "on"
@@ -211,7 +213,10 @@ class _Bench:
         record |= self._full_loss(index, embeddings, logits)
         record |= {name: self.last_epoch[name] for name in ("seconds", "images_per_second")}
         history = [*self.run.round_metrics(), record]
-        record |= {"warnings": warnings(history), "stop": stop_reason(history, **_stop_settings(self.config))}
+        record |= {
+            "warnings": record["warnings"] + warnings(history),
+            "stop": stop_reason(history, **_stop_settings(self.config)),
+        }
         if index == 0 and self.config.gate and not self._gate_is_passed():
             record["warnings"].append(
                 f"phase 2 starts at a training accuracy of {self.last_epoch['train_top1']:.2f}: wrong clusters may freeze"

@@ -1,10 +1,12 @@
 """Drain a method into its run: state, heartbeat, maps at the end, and one sentence when something goes wrong."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from vitviz.clustering.projection import project_rounds
 from vitviz.errors import Problem
+from vitviz.runs.disk import disk_problem
 from vitviz.runs.folder import Run
 from vitviz.runs.records import Progress, Projection
 from vitviz.training.methods import config_of, count_records, find_method
@@ -16,11 +18,12 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
     """Train ``run`` to its end, from wherever it stands; ``report`` is told of every record.
 
     On any way out the state says what happened; a run that was stopped can be driven again.
-    Raises: what training raises; KeyboardInterrupt passes through after the state is ``cancelled``.
+    Raises: what training raises, a Problem for an OSError; KeyboardInterrupt passes through after the state is ``cancelled``.
     """
     with run.owned():
         config = config_of(run)
         try:
+            _check_whole(run)
             run.set_status("running", progress=_progress(run, config, "starting"))
             for record in find_method(run.description().method).train(config, run):
                 kind, place = ("round", record["round"]) if "round" in record else (record["kind"], record["index"])
@@ -31,13 +34,17 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
             done = _progress(run, config, "finished")
             run.set_status("finished", progress=Progress(done=done.done, total=done.done, note="finished"))
         except KeyboardInterrupt:
-            run.set_status("cancelled")
+            _tell(run, "cancelled")
             raise
         except Problem as problem:
-            run.set_status("failed", error=str(problem))
+            _tell(run, "failed", str(problem))
             raise
+        except OSError as error:
+            problem = disk_problem(f"run '{run.name}' stopped", error, intact=run.intact(), then="go on with --resume")
+            _tell(run, "failed", str(problem))
+            raise problem from error
         except BaseException as error:
-            run.set_status("failed", error=f"{type(error).__name__}: {error}")
+            _tell(run, "failed", f"{type(error).__name__}: {error}")
             raise
 
 
@@ -50,6 +57,23 @@ def make_projection(run: Run, engine: str, *, seed: int) -> Projection:
     projection = Projection(points=points, engine=engine, seed=seed, settings=settings)
     run.save_projection(projection)
     return projection
+
+
+def _check_whole(run: Run) -> None:
+    """Raises: Problem when a file that training would go on from has other bytes than were written."""
+    damaged = run.damaged_files()
+    if damaged:
+        raise Problem(
+            f"run '{run.name}' cannot go on: {', '.join(damaged[:3])} changed since it was written",
+            "the disk or somebody altered it",
+            "put it back from a copy, or train again under another --run name",
+        )
+
+
+def _tell(run: Run, state: str, error: str = "") -> None:
+    # a disk that takes nothing more takes no status either; then the run reads as interrupted
+    with contextlib.suppress(OSError):
+        run.set_status(state, error=error)
 
 
 def _make_maps(run: Run, config: Any) -> None:

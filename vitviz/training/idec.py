@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vitviz.clustering.algorithms import Clustering, cluster
-from vitviz.clustering.kmeans import assign, kmeans
+from vitviz.clustering.kmeans import assign, check_counts, kmeans
 from vitviz.clustering.metrics import scores
 from vitviz.config import from_plain
 from vitviz.data.device import pick_device
@@ -74,6 +74,7 @@ def train_idec(config: IdecConfig, run: Run) -> Iterator[dict[str, Any]]:
     All images are seen, labels never; ``train`` and ``held_out`` scores say only on which images they were counted.
     """
     images = load_images(run)
+    check_counts(len(images), config.num_clusters)
     model = _Sharpened(config).to(pick_device(config.device))
     optimizer = make_optimizer(model, lr=config.lr, weight_decay=config.weight_decay)
     first_round, first_epoch = _resume(run, model, optimizer)
@@ -193,7 +194,7 @@ def _finish_round(
     record |= {name: last[name] for name in ("reconstruction_loss", "seconds", "images_per_second")}
     if index == 0:
         record["raw_kmeans_nmi"] = _nmi_of_raw_pixels(run, images, config)
-    record |= {"warnings": warnings([*run.round_metrics(), record]), "stop": None}
+    record |= {"warnings": record["warnings"] + warnings([*run.round_metrics(), record]), "stop": None}
     run.append_metrics(record)
     _save_resume_point(run, model, optimizer, index + 1, 0)
     return record

@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,15 @@ from torch.utils.data import DataLoader, Dataset
 from vitviz.data.batches import batch_indices, to_tensor
 from vitviz.errors import Problem
 from vitviz.training.augment import augment
+from vitviz.training.memory import batch_hint, is_out_of_memory, memory_problem
 
 LossParts = dict[str, Tensor]
 LossFunction = Callable[[nn.Module, Tensor, np.ndarray], LossParts]
 """(model, images (B, 3, H, W), rows (B,)) -> parts of the loss; the part named ``loss`` is the one that is minimised."""
 
 Transform = Callable[[np.ndarray, int], Tensor]
+Batch = tuple[np.ndarray, Tensor]
+_NAMED_IMAGES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +51,21 @@ def train_epoch(
 ) -> dict[str, float]:
     """Train for one epoch on ``images[plan.rows]`` (N, H, W, 3) uint8; returns the mean parts of the loss and the speed.
 
-    Raises: Problem when the loss or a gradient stops being finite; the parameters are then those before the bad step.
+    Raises: Problem when a batch, the loss or a gradient is not finite, or there is no memory for a step; the parameters are then
+        those before that step.
     """
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(mix_seeds(plan.seed, plan.epoch))
-    sums: dict[str, Tensor] = {}
+    task, sums = _Task(model, optimizer, loss_function, plan, len(images)), {}
     start = time.perf_counter()
     model.train()
     with _seeded(device, generator):
         batches = [plan.rows[batch] for batch in _batches(plan)]
-        for step, (rows, pixels) in enumerate(_load(images, batches, plan, device, generator)):
-            with torch.autocast(device.type, torch.bfloat16, enabled=plan.bfloat16):
-                parts = loss_function(model, pixels, rows)
+        for step, batch in enumerate(_load(images, batches, plan, device, generator)):
             _set_lr(optimizer, plan.lr(step / len(batches)))
-            _step(model, optimizer, parts["loss"], plan, f"step {step + 1} of epoch {plan.epoch}")
+            parts = _step_within_memory(task, batch, f"training stopped at step {step + 1} of epoch {plan.epoch}")
             for name, part in parts.items():
-                sums[name] = sums.get(name, 0) + part.detach() * len(rows)
+                sums[name] = sums.get(name, 0) + part.detach() * len(batch[0])
     seconds = time.perf_counter() - start
     means = {name: float(total) / len(plan.rows) for name, total in sums.items()}
     return {**means, "seconds": seconds, "images_per_second": len(plan.rows) / seconds}
@@ -75,16 +77,12 @@ def embed_images(
 ) -> tuple[Tensor, Tensor]:
     """Embeddings (n, D) float32 and logits (n, num_classes) float32 of ``images[rows]``, eval mode, no augmentation.
 
-    They lie on the model's device. The result does not depend on ``batch_size``.
+    They lie on the model's device. The result does not depend on ``batch_size``; what has no room is embedded in halves.
+    Raises: Problem when there is no memory for a single image.
     """
-    device = next(model.parameters()).device
     model.eval()
-    embeddings, logits = [], []
-    for part in np.array_split(rows, max(math.ceil(len(rows) / batch_size), 1)):
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            output = model(to_tensor(images[part], device))
-        embeddings.append(output.embedding.float())
-        logits.append(output.logits.float())
+    parts = np.array_split(rows, max(math.ceil(len(rows) / batch_size), 1))
+    embeddings, logits = zip(*(_embed_part(model, images, part, bfloat16) for part in parts), strict=True)
     return torch.cat(embeddings), torch.cat(logits)
 
 
@@ -122,7 +120,11 @@ def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = No
 def load_state_tensors(
     tensors: dict[str, np.ndarray], model: nn.Module, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
-    """Put back what :func:`state_tensors` took. Raises Problem when the names or shapes are another model's."""
+    """Put back what :func:`state_tensors` took.
+
+    Raises: Problem when the names or shapes are another model's, or a number is not finite.
+    """
+    check_finite(tensors)
     parameters = {
         name.removeprefix("model."): torch.tensor(v) for name, v in tensors.items() if name.startswith("model.")
     }
@@ -141,6 +143,13 @@ def load_state_tensors(
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
+def check_finite(tensors: Mapping[str, np.ndarray | Tensor]) -> None:
+    """Raises: Problem naming the first of the ``tensors`` that holds a NaN or an infinite number."""
+    for name, value in tensors.items():
+        if not torch.isfinite(torch.as_tensor(value)).all():
+            raise Problem("the weights cannot be used", f"some numbers of {name!r} are NaN or infinite")
+
+
 def mix_seeds(*numbers: int) -> int:
     """One seed, 0..2^63-1, out of several non-negative numbers: run, epoch, row."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
@@ -148,7 +157,7 @@ def mix_seeds(*numbers: int) -> int:
 
 def _load(
     images: np.ndarray, batches: list[np.ndarray], plan: EpochPlan, device: torch.device, generator: torch.Generator
-) -> Iterator[tuple[np.ndarray, Tensor]]:
+) -> Iterator[Batch]:
     """The rows and the augmented pixels (B, 3, H, W) of every batch, on ``device``."""
     if plan.transform is None:
         for rows in batches:
@@ -181,18 +190,87 @@ def _batches(plan: EpochPlan) -> list[np.ndarray]:
     return list(batch_indices(len(plan.rows), plan.batch_size, seed=plan.seed, epoch=plan.epoch))
 
 
-def _step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, plan: EpochPlan, where: str) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
-    if not torch.isfinite(norm + loss.detach()):
-        lr = optimizer.param_groups[0]["lr"]
-        raise Problem(
-            f"training stopped at {where}",
-            f"the loss is not finite (learning rate {lr:.2g})",
-            "lower the learning rate",
-        )
-    optimizer.step()
+@dataclass(frozen=True)
+class _Task:
+    """What stays the same over the steps of an epoch; num_images: how many there are, which row numbers may go round."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss_function: LossFunction
+    plan: EpochPlan
+    num_images: int
+
+
+def _step_within_memory(task: _Task, batch: Batch, where: str) -> LossParts:
+    """:func:`_step`; where there is no memory for it, a batch that fits is looked for and told."""
+    try:
+        return _step(task, batch, where)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        hint = batch_hint(len(batch[0]), lambda size: _rehearse(task, batch, size))
+        raise memory_problem(where, error, batch[1].device, hint) from error
+
+
+def _step(task: _Task, batch: Batch, where: str) -> LossParts:
+    """One update from the rows and pixels of a batch; the parts of the loss before it."""
+    rows, pixels = batch
+    task.optimizer.zero_grad(set_to_none=True)
+    parts = _forward_and_back(task, rows, pixels)
+    norm = nn.utils.clip_grad_norm_(task.model.parameters(), task.plan.clip_norm)
+    loss = parts["loss"].detach()
+    # a sum is finite where all its numbers are; looked at together, since each look waits for the device
+    if not torch.isfinite(norm + loss + pixels.detach().sum()):
+        raise _not_finite(where, loss, pixels, rows % task.num_images, task.optimizer.param_groups[0]["lr"])
+    task.optimizer.step()
+    return parts
+
+
+def _forward_and_back(task: _Task, rows: np.ndarray, pixels: Tensor) -> LossParts:
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=task.plan.bfloat16):
+        parts = task.loss_function(task.model, pixels, rows)
+    parts["loss"].backward()
+    return parts
+
+
+def _rehearse(task: _Task, batch: Batch, size: int) -> None:
+    """The first ``size`` images of a batch forward and back, and no step."""
+    rows, pixels = batch
+    task.model.zero_grad(set_to_none=True)
+    if pixels.device.type == "cuda":
+        torch.cuda.empty_cache()
+    _forward_and_back(task, rows[:size], pixels[:size])
+    task.model.zero_grad(set_to_none=True)
+
+
+def _embed_part(model: nn.Module, images: np.ndarray, rows: np.ndarray, bfloat16: bool) -> tuple[Tensor, Tensor]:
+    device = next(model.parameters()).device
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            output = model(to_tensor(images[rows], device))
+        return output.embedding.float(), output.logits.float()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(rows) < 2:
+            raise memory_problem("no image can be embedded", error, device, "choose smaller images") from error
+    halves = [_embed_part(model, images, half, bfloat16) for half in np.array_split(rows, 2)]
+    return torch.cat([half[0] for half in halves]), torch.cat([half[1] for half in halves])
+
+
+def _not_finite(where: str, loss: Tensor, pixels: Tensor, rows: np.ndarray, lr: float) -> Problem:
+    """What is not finite, at which learning rate, and in which images (rows of the run)."""
+    bad = ~pixels.detach().flatten(1).isfinite().all(dim=1).cpu().numpy()
+    if bad.any():
+        why = f"pixels are not finite (learning rate {lr:.2g}, {_named_images(rows[bad])})"
+        return Problem(where, why, "leave these images out, or mend them")
+    what = "the gradient of the loss is not finite" if torch.isfinite(loss) else "the loss is not finite"
+    return Problem(where, f"{what} (learning rate {lr:.2g}, {_named_images(rows)})", "lower the learning rate")
+
+
+def _named_images(rows: np.ndarray) -> str:
+    more = f" and {len(rows) - _NAMED_IMAGES} more" if len(rows) > _NAMED_IMAGES else ""
+    return f"images {', '.join(map(str, rows[:_NAMED_IMAGES]))}{more}"
 
 
 def _set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -11,12 +11,15 @@ from torch.nn import functional as F
 from vitviz.clustering.algorithms import Clustering
 from vitviz.clustering.matching import match_labels
 from vitviz.clustering.metrics import nmi, scores, within_share
+from vitviz.errors import Problem
 from vitviz.nn.ridge_decoder import decode, fit_ridge_decoder
 from vitviz.runs.folder import Run
 from vitviz.runs.records import Round, Samples
+from vitviz.runs.tensors import halved
 
 RESTORED_SIZE = 32
 """Images are restored from their embedding at no more than this many pixels a side."""
+_LEAST_SPREAD = 1e-6  # of the length of the mean embedding; what rounding leaves of nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,9 @@ class RoundInputs:
 def save_and_score(run: Run, index: int, inputs: RoundInputs, *, seed: int) -> dict[str, Any]:
     """Match the ids to the round before, write round ``index`` of ``run``, and return its record (scores, shapes of clusters).
 
-    ``seed`` draws the random ids whose NMI stands beside the true one.
+    ``seed`` draws the random ids whose NMI stands beside the true one. ``warnings`` are sentences about a clustering that
+    says nothing.
+    Raises: Problem when an embedding is too large to be kept, or not finite.
     """
     clustering = inputs.clustering
     previous = np.asarray(run.round(index - 1).matched_labels) if index > 0 else _training_classes(inputs.samples)
@@ -50,7 +55,7 @@ def save_and_score(run: Run, index: int, inputs: RoundInputs, *, seed: int) -> d
     predictions = inputs.logits.argmax(dim=1) if inputs.logits is not None else torch.full((len(matched),), -1)
     predictions = predictions.cpu().numpy().astype(np.int32)
     arrays = Round(
-        embeddings=inputs.embeddings.half().cpu().numpy(),
+        embeddings=_halve_embeddings(inputs.embeddings),
         labels=clustering.labels,
         matched_labels=matched,
         centers=clustering.centers,
@@ -63,7 +68,8 @@ def save_and_score(run: Run, index: int, inputs: RoundInputs, *, seed: int) -> d
     record = {"kind": "round", "index": index, "reconstruction_error": restored_error}
     record |= _scores(inputs.samples, matched, predictions, seed=seed)
     record |= _agreement(previous, matched) if index > 0 else {"nmi_previous": None, "changed_share": None}
-    return record | _shape(inputs)
+    record |= _shape(inputs)
+    return record | {"warnings": _degenerate(record, len(clustering.centers))}
 
 
 def _training_classes(samples: Samples) -> np.ndarray:
@@ -92,7 +98,9 @@ def _agreement(previous: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def _shape(inputs: RoundInputs) -> dict[str, Any]:
-    """W/T of the fitted images, sizes, and how near the two nearest centers are (in root mean square radii)."""
+    """W/T of the fitted images, sizes, how near the two nearest centers are (in root mean square radii), and that radius over the
+    length of the mean.
+    """
     clustering = inputs.clustering
     embeddings = inputs.embeddings.cpu().numpy()[inputs.fitted]
     sizes = np.bincount(clustering.labels[inputs.fitted], minlength=len(clustering.centers))
@@ -103,8 +111,37 @@ def _shape(inputs: RoundInputs) -> dict[str, Any]:
         "within_share": within_share(embeddings, clustering.labels[inputs.fitted]),
         "cluster_size_ratio": float(sizes.max() / max(sizes.min(), 1)),
         "num_empty_clusters": int((sizes == 0).sum()),
+        "num_reseeded_clusters": clustering.num_reseeded,
         "nearest_centers": float(gaps.min() / max(radius, 1e-12)) if len(gaps) else 0.0,
+        "embedding_spread": float(radius / max(np.linalg.norm(embeddings.mean(axis=0)), 1e-12)),
     }
+
+
+def _degenerate(record: dict[str, Any], num_clusters: int) -> list[str]:
+    """What makes a clustering say nothing: images that coincide, clusters that nobody is in."""
+    empty, reseeded = record["num_empty_clusters"], record["num_reseeded_clusters"]
+    found = []
+    if record["embedding_spread"] < _LEAST_SPREAD:
+        found.append("all images have the same embedding: there is nothing to tell them apart by")
+    elif num_clusters - empty == 1:
+        found.append("all images are in one cluster: how it agrees with classes says nothing")
+    if empty:
+        found.append(f"{empty} of {num_clusters} clusters are empty: fewer images differ than there are clusters")
+    if reseeded:
+        found.append(f"an empty cluster was seeded again from the largest, {reseeded} times")
+    return found
+
+
+def _halve_embeddings(embeddings: Tensor) -> np.ndarray:
+    """(N, D) float16. Raises Problem where they are not finite or would not be in 16 bits."""
+    largest = embeddings.abs().max().item()
+    if not largest <= torch.finfo(torch.float16).max:
+        raise Problem(
+            "the embeddings cannot be kept",
+            f"their largest number is {largest:.3g}, and a round holds 65,504 at the most",
+            "lower the learning rate",
+        )
+    return embeddings.half().cpu().numpy()
 
 
 def _decoder(inputs: RoundInputs) -> tuple[np.ndarray, float]:
@@ -113,7 +150,7 @@ def _decoder(inputs: RoundInputs) -> tuple[np.ndarray, float]:
     held_out = torch.from_numpy(inputs.samples.held_out).to(inputs.embeddings.device)
     decoder = fit_ridge_decoder(inputs.embeddings[~held_out], pixels[~held_out])
     error = (decode(inputs.embeddings[held_out], decoder) - pixels[held_out]).square().mean().item()
-    return decoder.half().cpu().numpy(), error
+    return halved({"decoder": decoder.float().cpu().numpy()})["decoder"], error
 
 
 def small_pixels(images: np.ndarray) -> Tensor:

@@ -28,11 +28,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vitviz.clustering.kmeans import check_counts
 from vitviz.data.device import pick_device
 from vitviz.errors import Problem
 from vitviz.nn.subspace import SubspaceAutoencoder, is_dead_encoder, subspace_loss
 from vitviz.runs.folder import Run
 from vitviz.training.loop import EpochPlan, load_state_tensors, make_optimizer, mix_seeds, state_tensors, train_epoch
+from vitviz.training.memory import is_out_of_memory, memory_problem
 from vitviz.training.setup import load_images
 from vitviz.training.subspace_config import SubspaceConfig
 from vitviz.training.subspace_model import add_gate, build_model, encode_all, to_pixels
@@ -57,6 +59,7 @@ def train_subspace(config: SubspaceConfig, run: Run) -> Iterator[Record]:
     finite.
     """
     config = fit_size(config, run.description().num_images)
+    check_counts(run.description().num_images, config.num_clusters)
     bench = _Bench(config, run, load_images(run))
     bench.resume()
     yield from bench.pretrain()
@@ -241,7 +244,7 @@ class _Bench:
         if not self.step:
             self._join()
         for step in range(self.step + 1, config.num_steps + 1):
-            record = self._train_step(step)
+            record = self._step_within_memory(step)
             found = self._expressed() if config.solver == "adam" and config.is_scored(step) else None
             if found is not None:
                 record |= score(found, self.run.samples().classes)
@@ -255,6 +258,17 @@ class _Bench:
                 yield self.solve(step)
             else:
                 self._save_resume_point()
+
+    def _step_within_memory(self, step: int) -> Record:
+        try:
+            return self._train_step(step)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            hint = (
+                f"C holds {len(self.images):,} x {len(self.images):,} numbers: set a smaller limit, or solver=neighbors"
+            )
+            raise memory_problem(f"training stopped at step {step}", error, self.device, hint) from error
 
     def _train_step(self, step: int) -> Record:
         """One update of everything from all images; the losses are those before it."""

@@ -29,16 +29,24 @@ _SETTINGS = (
     "num_clusters",
     "seed",
 )
+_NO_EDGES = (
+    "the graph has no edges: every coefficient between two images rounds to 0 in the 16 bits it is kept in, and the clusters "
+    "say nothing; weaken ridge_strength or coefficient_weight, or choose another solver"
+)
 
 
 @dataclass(frozen=True)
 class Expressed:
-    """What one C (N, N) came to; rows = images, Z = C Z. latent: Z (N, D); gate: (N, channels) or None."""
+    """What one C (N, N) came to; rows = images, Z = C Z. latent: Z (N, D); gate: (N, channels) or None.
+
+    has_edges: whether any two images are joined.
+    """
 
     latent: Tensor
     gate: Tensor | None
     coefficients: Matrix
     clusters: SpectralClustering
+    has_edges: bool = True
 
 
 def cluster_coefficients(
@@ -54,7 +62,7 @@ def cluster_coefficients(
     )
     affinity = make_affinity(matrix, config.affinity, config.num_clusters, settings)
     clusters = cluster_affinity(affinity, config.num_clusters, seed=config.seed, num_restarts=config.num_restarts)
-    return Expressed(latent, gate, matrix, clusters)
+    return Expressed(latent, gate, matrix, clusters, has_edges=bool(affinity.sum() > 0))
 
 
 def _as_kept(coefficients: Tensor | sparse.csr_array) -> Matrix:
@@ -116,7 +124,9 @@ def save_subspace_round(
     )
     record = save_and_score(run, index, inputs, seed=config.seed + index)
     record |= {"step": step, **score(expressed, samples.classes)}
-    return record | {"eigenvalues": expressed.clusters.eigenvalues.tolist(), **describe_gate(expressed.gate)}
+    gate = describe_gate(expressed.gate)
+    gate["warnings"] = gate["warnings"] + record["warnings"] + ([] if expressed.has_edges else [_NO_EDGES])
+    return record | {"eigenvalues": expressed.clusters.eigenvalues.tolist(), **gate}
 
 
 def describe_gate(gate: Tensor | None) -> dict[str, Any]:

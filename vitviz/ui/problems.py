@@ -2,15 +2,24 @@
 
 import contextlib
 import logging
-import secrets
+import sys
 from collections.abc import Iterator
 
 import streamlit as st
 
 from vitviz.errors import Problem
+from vitviz.logs import keep_log, log_incident, log_path
 from vitviz.ui.labels import safe_label
 
-_log = logging.getLogger("vitviz")
+
+def keep_incidents() -> None:
+    """Once a server: what breaks goes to the log, and on the console to one line, not to Streamlit's copy of the traceback."""
+    keep_log()
+    logging.getLogger("streamlit.error_util").addFilter(_is_no_copy)
+
+
+def _is_no_copy(record: logging.LogRecord) -> bool:
+    return record.getMessage() != "Uncaught app execution"
 
 
 @contextlib.contextmanager
@@ -32,8 +41,8 @@ def report_error(error: Exception) -> bool:
     if isinstance(error, Problem):
         show_problem(error)
         return True
-    incident = secrets.token_hex(3)
-    _log.error("incident %s", incident, exc_info=error)
+    incident = log_incident(error)
+    print(f"vitviz: incident {incident}, {type(error).__name__}; {log_path()} says what", file=sys.stderr)
     st.error(
         f"Something broke here (incident {incident}). The server's log says what; other pages go on.",
         icon=":material/bug_report:",

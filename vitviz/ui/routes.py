@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from vitviz.errors import Problem
 from vitviz.explain.round_map import pack_column, pack_round_map
+from vitviz.logs import log_incident
 from vitviz.runs.folder import Run, find_run
 from vitviz.ui.kept import Kept, find_kept, kept_prefix
 
@@ -162,7 +163,8 @@ def _open_images(run: Run) -> np.ndarray:
 
 
 def _respond(request: Request, find: Callable[[str], Run], make: Callable[..., bytes], *which: int) -> Response:
-    """``make(name, version, *which)`` for the run named in the address; 404 when there is none, 304 when known."""
+    """``make(name, version, *which)`` for the run named in the address; 404 when there is none, 304 when known, 500 with the
+    number of an incident when anything breaks."""
     try:
         run = find(request.path_params["run"])
         version = run.version()
@@ -173,6 +175,9 @@ def _respond(request: Request, find: Callable[[str], Run], make: Callable[..., b
         content = make(run.name, version, *which)
     except Problem as problem:
         return Response(str(problem), status_code=404, media_type="text/plain", headers={"Cache-Control": "no-store"})
+    except Exception as error:  # the log says what
+        told = f"something broke (incident {log_incident(error)})"
+        return Response(told, status_code=500, media_type="text/plain", headers={"Cache-Control": "no-store"})
     if which:
         return Response(content, media_type="image/webp", headers=headers)
     return _inflatable(request, content, headers)

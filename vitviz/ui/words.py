@@ -46,9 +46,10 @@ def map_caption(run: Run) -> str:
         "umap": "independent UMAPs",
         "pca": "the first two principal components of the last round",
     }
+    why = f" ({projection.settings['note']})" if "note" in projection.settings else ""
     return (
         f"Run {run.name}: {len(run.samples().indices):,} images in {len(projection.points)} rounds, placed by "
-        f"{engines.get(projection.engine, projection.engine)}, seed {projection.seed}. Rings are held-out images. Distances on a map are "
+        f"{engines.get(projection.engine, projection.engine)}{why}, seed {projection.seed}. Rings are held-out images. Distances on a map are "
         "a sketch of those in the embedding: trust who is near whom, not how far."
     )
 

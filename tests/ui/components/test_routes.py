@@ -2,12 +2,16 @@
 
 import gzip
 import io
+import re
 import urllib.error
 import urllib.request
 
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.requests import Request
+
+from vitviz.ui.routes import routes
 
 START = "/vitviz/runs/fake"
 
@@ -71,3 +75,14 @@ def test_a_tile_holds_the_thumbnails_in_sample_order(server):
     shade = 33 * 3 * 37 % 256  # sample 33 is image 99: second row, second column
     middle = sheet[32 + 8 : 32 + 24, 32 + 8 : 32 + 24].mean(axis=(0, 1))
     assert np.abs(middle - [shade, 120, 255 - shade]).max() < 12
+
+
+def test_what_breaks_is_a_number_that_leads_to_the_log(caplog):
+    def broken(name):
+        raise ZeroDivisionError("of no use to a browser")
+
+    request = Request({"type": "http", "path_params": {"run": "any"}, "headers": [], "query_string": b""})
+    answer = routes(find=broken)[0].endpoint(request)
+    assert answer.status_code == 500 and answer.headers["Cache-Control"] == "no-store"
+    (incident,) = re.findall(rb"something broke \(incident ([0-9a-f]{6})\)", answer.body)
+    assert incident.decode() in caplog.text and b"browser" not in answer.body

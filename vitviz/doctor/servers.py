@@ -1,0 +1,48 @@
+"""The servers: whether the app's port is free, and which other vitviz is being served."""
+
+import http.client
+import socket
+from collections.abc import Iterator
+
+from vitviz.doctor.findings import Finding
+
+PORT = 8501
+
+
+def check_port(port: int = PORT) -> Finding:
+    """Nobody listens on the port of the app, or who does."""
+    name = f"port {port}"
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(("127.0.0.1", port)):
+            return Finding(name, "ok", "free")
+    do = f"stop it, or serve on another: streamlit run app.py --server.port {port + 1}"
+    if _is_streamlit(port):
+        return Finding(name, "hint", f"a Streamlit server answers at http://127.0.0.1:{port}", do)
+    return Finding(name, "hint", "another program listens there", do)
+
+
+def check_servers() -> Iterator[Finding]:
+    """Other servers of this app."""
+    import psutil
+
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        words = process.info["cmdline"] or []
+        if any("streamlit" in word for word in words) and any(word.endswith("app.py") for word in words):
+            port = next((word.partition("=")[2] for word in words if word.startswith("--server.port=")), str(PORT))
+            what = f"process {process.info['pid']} serves an app.py on port {port}"
+            yield Finding(
+                "server", "hint", what, "each server keeps its own models in memory: stop those you do not use"
+            )
+
+
+def _is_streamlit(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/_stcore/health")
+        answer = connection.getresponse()
+        return answer.status == 200 and answer.read(16).strip() == b"ok"
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
