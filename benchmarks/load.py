@@ -33,6 +33,7 @@ from pathlib import Path
 import psutil
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks.table import Row, print_table
@@ -82,10 +83,14 @@ class Server:
 
 @dataclass
 class Session:
-    """One browser's side of the protocol."""
+    """One browser's side of the protocol.
+
+    pages: hashes by address, once the server has told them; elements: what the last answer was made of; errors: so far.
+    """
 
     socket: websockets.ClientConnection
     pages: dict[str, str] = field(default_factory=dict)
+    elements: list[Element] = field(default_factory=list)
     errors: int = 0
 
     async def open(self, page: str, query: str) -> float:
@@ -98,6 +103,7 @@ class Session:
             state.page_script_hash = self.pages[page]
         else:
             state.page_name = page
+        self.elements = []
         start = time.perf_counter()
         await self.socket.send(message.SerializeToString())
         await asyncio.wait_for(self._finish(), _ANSWER_SECONDS)
@@ -110,8 +116,9 @@ class Session:
             kind = message.WhichOneof("type")
             if kind == "navigation":
                 self.pages = {one.url_pathname: one.page_script_hash for one in message.navigation.app_pages}
-            elif kind == "delta" and _is_error(message):
-                self.errors += 1
+            elif kind == "delta":
+                self.elements.append(message.delta.new_element)
+                self.errors += _is_error(message.delta.new_element)
             elif kind == "script_finished":
                 self.errors += message.script_finished == ForwardMsg.FINISHED_WITH_COMPILE_ERROR
                 if message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
@@ -152,14 +159,15 @@ def serve() -> Iterator[Server]:
             process.wait(30)
 
 
-async def _connect(server: Server) -> Session:
-    address = f"ws://127.0.0.1:{server.port}/_stcore/stream"
+async def connect(port: int) -> Session:
+    """A new session with the server on that port of 127.0.0.1."""
+    address = f"ws://127.0.0.1:{port}/_stcore/stream"
     return Session(await websockets.connect(address, subprotocols=["streamlit"], max_size=None))
 
 
 async def _warm(server: Server) -> None:
     """Every view once, so that models are loaded and pictures clustered."""
-    session = await _connect(server)
+    session = await connect(server.port)
     for page, queries in VIEWS.items():
         for query in queries:
             await session.open(page, query)
@@ -192,7 +200,7 @@ async def _sit(server: Server, number: int, end: float, think: float, first: lis
     chance = random.Random(number)
     await asyncio.sleep(chance.uniform(0, think))
     try:
-        session = await _connect(server)
+        session = await connect(server.port)
         page = chance.choice(list(VIEWS))
         first.append(await session.open(page, VIEWS[page][0]))
         while time.perf_counter() < end:
@@ -206,7 +214,7 @@ async def _sit(server: Server, number: int, end: float, think: float, first: lis
 
 
 async def _cpu_rows(server: Server, repeats: int = 8) -> list[Row]:
-    session, rows = await _connect(server), []
+    session, rows = await connect(server.port), []
     for page, queries in VIEWS.items():
         await session.open(page, queries[0])
         spent = []
@@ -222,7 +230,7 @@ async def _cpu_rows(server: Server, repeats: int = 8) -> list[Row]:
 async def _memory_rows(server: Server, waves: int = 10, size: int = 20) -> list[Row]:
     rows = [Row("memory: after all pages, nobody there", server.megabytes(), "MB")]
     before = server.megabytes()
-    held = [await _connect(server) for _ in range(size)]
+    held = [await connect(server.port) for _ in range(size)]
     for number, session in enumerate(held):
         await _visit_all(session, number)
     rows.append(Row(f"memory: a further session, mean of {size}", (server.megabytes() - before) / size, "MB"))
@@ -230,7 +238,7 @@ async def _memory_rows(server: Server, waves: int = 10, size: int = 20) -> list[
         await session.socket.close()
     after = []
     for _ in range(waves):
-        wave = [await _connect(server) for _ in range(size)]
+        wave = [await connect(server.port) for _ in range(size)]
         await asyncio.gather(*(_visit_all(session, number) for number, session in enumerate(wave)))
         for session in wave:
             await session.socket.close()
@@ -267,8 +275,7 @@ def _cpu(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def _is_error(message: ForwardMsg) -> bool:
-    element = message.delta.new_element
+def _is_error(element: Element) -> bool:
     kind = element.WhichOneof("type")
     return kind == "exception" or (kind == "alert" and element.alert.format == element.alert.ERROR)
 

@@ -15,6 +15,7 @@ from vitviz.explain.attention import (
     NORMALISATIONS,
     attend,
     birds_eye,
+    difference,
     fuse,
     keep_mass,
     layers_of,
@@ -334,3 +335,22 @@ def test_each_normalisation_does_what_its_name_says():
     assert all(not normalise(np.zeros((2, 2)), how).any() for how in NORMALISATIONS)
     with pytest.raises(Problem, match="no normalisation 'log'"):
         normalise(weights, "log")
+
+
+# How far apart two maps are
+
+
+def test_the_difference_of_two_maps_is_the_total_variation_of_what_they_share_out():
+    chance = np.random.default_rng(0)
+    first, second = chance.random((2, 5, 7)).astype(np.float32)
+    assert difference(first, first) == 0 and difference(first, 3 * first) == pytest.approx(0, abs=1e-7)
+    apart = difference(first, second)
+    assert 0 < apart < 1 and apart == difference(second, first)
+    assert apart == pytest.approx(np.abs(first / first.sum() - second / second.sum()).sum() / 2, rel=1e-5)
+
+
+def test_maps_that_share_nothing_are_one_apart_and_other_grids_are_not_compared():
+    left, right = np.eye(2, dtype=np.float32)[:, None]
+    assert difference(left, right) == 1
+    assert difference(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32)) == 0
+    assert difference(left, np.ones((2, 2), np.float32)) is None

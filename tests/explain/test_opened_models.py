@@ -115,3 +115,40 @@ def test_a_round_that_is_not_there_is_one_sentence(digits):
         load_run_model(digits, 99)
     with pytest.raises(Problem, match="has no round 1: a classifier has one, number 0"):
         load_run_model(Run(SHIPPED / "clothing-supertoken"), 1)
+
+
+# Before training
+
+
+@pytest.mark.parametrize(("name", "method"), [("digits", "deep_clustering"), ("clothing-supertoken", "supertokens")])
+def test_untrained_a_run_has_the_weights_that_its_training_began_with(name, method):
+    from vitviz.training import deep_clustering, supertokens
+    from vitviz.training.methods import config_of
+
+    run = Run(SHIPPED / name)
+    about, build = (
+        run.description(),
+        {"deep_clustering": deep_clustering, "supertokens": supertokens}[method].build_model,
+    )
+    own = build(config_of(run), img_size=about.img_size, num_classes=len(about.class_names), seed=about.seed)
+    opened, trained = load_run_model(run, untrained=True), load_run_model(run)
+    for key, value in opened.model.state_dict().items():
+        assert torch.equal(value, own.state_dict()[key]), key
+    assert any(not torch.equal(v, trained.model.state_dict()[key]) for key, v in own.state_dict().items())
+    assert opened.label == f"run {name} before training (random weights of seed {about.seed})"
+    assert not opened.is_trained and not opened.has_classifier and opened.class_names == ()
+    assert trained.is_trained and trained.class_names == about.class_names
+
+
+@pytest.mark.parametrize("baseline", ["black", "mean", "blur"])
+def test_integrated_gradients_of_a_super_token_run_add_up(baseline):
+    from vitviz.data.photographs import open_photograph
+    from vitviz.explain.attribution import METHODS, class_target
+
+    opened = load_run_model(Run(SHIPPED / "clothing-supertoken"))
+    assert opened.model.patch_embed.grad == "full"
+    images, _ = prepare(opened.model, open_photograph("cat", max_side=512).pixels, opened.preprocessing)
+    attribute = METHODS["integrated_gradients"].attribute
+    found = attribute(opened.model, images, class_target(7), baseline=baseline, num_steps=64, max_steps=64)
+    assert found.completeness < 0.01
+    assert found.map.sum() == pytest.approx(found.score - found.baseline_score, rel=0.01)

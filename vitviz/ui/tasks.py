@@ -4,7 +4,6 @@ Training is a process of its own (``vitviz.training``). This is for what a model
 sessions that ask for the same share one task, and a reload finds it again.
 """
 
-import logging
 import queue
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import streamlit as st
 
 from vitviz.errors import Problem
+from vitviz.logs import log_incident
 from vitviz.ui.labels import safe_label
 from vitviz.ui.problems import show_problem
 
@@ -24,8 +24,6 @@ OnProgress = Callable[[int, int], bool]
 _MAX_KEPT = 48
 _PATIENCE = 6.0  # seconds without anybody asking: whoever waited has gone
 _EVERY = 0.5
-
-_log = logging.getLogger("vitviz")
 
 
 class Task:
@@ -54,17 +52,16 @@ class Task:
         self.state = "running"
         try:
             self.result = work(self._progress)
-            self.state = "finished"
+            state = "finished"
         except Problem as problem:
-            self.problem, self.state = problem, "failed"
+            self.problem, state = problem, "failed"
         except Exception as error:
             # the work says that it was stopped by an exception of its own
-            self.state = "failed" if self.is_wanted() else "cancelled"
-            if self.state == "failed":
-                _log.error("a task failed", exc_info=error)
-                self.problem = Problem(
-                    "this could not be computed", f"{type(error).__name__}; the server's log says more"
-                )
+            state = "failed" if self.is_wanted() else "cancelled"
+            if state == "failed":
+                incident = log_incident(error)
+                self.problem = Problem("this could not be computed", f"the server's log says why (incident {incident})")
+        self.state = state
 
     def _progress(self, done: int, total: int) -> bool:
         self.done, self.total = done, total
