@@ -68,3 +68,22 @@ matrix = image_canvas(
     follow="matrix",
 )
 st.text(f"matrix {[(round(x, 2), round(y, 2), one) for x, y, one in matrix.pins]} step {matrix.step}")
+image_canvas(
+    key="signed",
+    photo_url=keep_picture(np.full((40, 80, 3), 30, np.uint8)),
+    width=80,
+    height=40,
+    alt="values of either sign",
+    labels_url=keep(pack_labels(np.arange(2)[None]), BINARY),
+    id_texts=("the left half", "the right half"),
+    heat_url=keep(pack_heat(np.array([[0.0, 0.25, 0.75, 1.0]])), BINARY),
+    heat_title="gain",
+    heat_min=-2.0,
+    heat_max=2.0,
+    heat_colors=("#0000ff", "#ffffff", "#ff0000"),
+    heat_alpha=1.0,
+    can_smooth=True,
+    mode="none",
+    modes=("none",),
+    max_height=200,
+)

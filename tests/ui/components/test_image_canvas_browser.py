@@ -158,7 +158,7 @@ def test_heat_is_viridis_with_a_bar_and_leaves_zero_clear(page, opened):
     assert np.abs(shot[height // 2, width // 4] - 60).max() <= 1
     assert root.locator(".heat-bar").inner_text().split() == ["share", "0", "0.5", "1"]
     _click(root, 0.25, 0.2)
-    assert root.locator(".readout").inner_text() == "region 0, row 1, column 3, share 0.50"
+    root.locator(".readout", has_text="region 0, row 1, column 3, share 0.50").wait_for()
 
 
 def test_what_is_changed_in_the_browser_makes_no_server_call(page, opened):
@@ -220,7 +220,7 @@ def test_a_rerun_keeps_pins_step_and_opacity_and_one_canvas(page, opened):
     page.wait_for_selector(RESTED)
     chosen = [root.get_attribute(f"data-{name}") for name in ("step", "mode", "pins")]
     assert chosen == ["2", "lines", "1"]
-    assert page.locator(".image-canvas").count() == 4
+    assert page.locator(".image-canvas").count() == 5
 
 
 def test_another_picture_starts_afresh_but_keeps_the_look(page, opened):
@@ -349,3 +349,44 @@ def test_the_button_that_clears_stays_where_it_is_while_the_text_beside_it_chang
         "root => root.querySelector('.readout').textContent.includes(' · ')", arg=root.element_handle()
     )
     assert button.bounding_box() == over_the_picture
+
+
+def _signed(page):
+    page.locator(".st-key-signed .image-canvas").and_(page.locator("[data-ready]")).wait_for()
+    return page.locator(".st-key-signed .image-canvas")
+
+
+def test_heat_of_either_sign_has_its_own_colours_and_numbers_and_names(page, opened):
+    opened()
+    root = _signed(page)
+    assert root.locator(".heat-bar").inner_text().split() == ["gain", "-2", "0", "2"]
+    shot = _shot(root)
+    height, width = shot.shape[:2]
+    assert np.abs(shot[height // 2, width // 8] - (0, 0, 255)).max() <= 2
+    assert np.abs(shot[height // 2, width * 7 // 8] - (255, 0, 0)).max() <= 2
+    root.locator(".surface").hover(position={"x": width * 0.3, "y": height * 0.5})
+    page.get_by_text("the left half, gain -0.996", exact=True).wait_for()
+    root.locator(".surface").hover(position={"x": width * 0.9, "y": height * 0.5})
+    page.get_by_text("the right half, gain 2", exact=True).wait_for()
+
+
+def test_smoothing_blends_cells_in_the_browser_alone_and_only_where_it_is_offered(page, opened):
+    first = opened()
+    root = _signed(page)
+    assert first.get_by_role("button", name="Smooth").count() == 0
+    button = root.get_by_role("button", name="Smooth the map between cells")
+    assert button.get_attribute("aria-pressed") == "false"
+    plain = _shot(root)
+
+    def smooth() -> None:
+        button.click()
+        root.locator("canvas.heat.blended").wait_for()
+
+    assert _traffic(page, smooth) == []
+    page.mouse.move(0, 0)
+    blended = _shot(root)
+    middle = plain.shape[0] // 2
+    assert len(np.unique(plain[middle], axis=0)) <= 8 < 20 < len(np.unique(blended[middle], axis=0))
+    button.click()
+    root.locator("canvas.heat:not(.blended)").wait_for()
+    assert button.get_attribute("aria-pressed") == "false"
