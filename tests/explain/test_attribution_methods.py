@@ -232,7 +232,7 @@ def test_overlapping_windows_are_averaged(window, stride):
 
 @pytest.mark.parametrize(("window", "stride"), [(5, 1), (1, 2), (0, 0), (2, 0)])
 def test_windows_that_leave_gaps_or_the_picture_are_a_problem(window, stride):
-    with pytest.raises(Problem, match="1 <= stride <= window <= 4 must hold"):
+    with pytest.raises(Problem, match="the window has 1 to 4 patches, and moves by at least one and at most all"):
         occlusion(LINEAR, IMAGES, class_target(1), window=window, stride=stride)
 
 

@@ -40,6 +40,13 @@ def test_a_clear_overlay_is_the_picture_and_a_solid_one_the_colours(picture, hea
     assert np.array_equal(solid[::2], solid[1::2])
 
 
+def test_where_heat_is_zero_the_picture_shows_if_it_is_to(picture):
+    heat = np.array([[0, 1], [1, 0]], np.float32)
+    drawn = overlay_pixels(picture, heat, SEQUENTIAL_COLORS, alpha=1, hides_zero=True, side=8)
+    assert np.array_equal(drawn[:4, :4], picture[:4, :4]) and np.array_equal(drawn[4:, 4:], picture[4:, 4:])
+    assert (drawn[:4, 4:] == [253, 231, 37]).all()
+
+
 def test_half_an_overlay_lies_halfway(picture, heat):
     half, solid = (overlay_pixels(picture, heat, SEQUENTIAL_COLORS, alpha=alpha, side=8) for alpha in (0.5, 1))
     assert np.abs(half - (picture / 2 + solid / 2)).max() <= 1

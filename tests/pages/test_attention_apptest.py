@@ -136,7 +136,7 @@ def test_without_a_run_the_page_opens_a_vit_by_name(nothing_shipped):
 def test_the_caption_names_layer_heads_query_and_normalisation_and_what_even_attention_would_be():
     said = _texts(_open(run="clothing-supertoken", photo="cat", layer="2", heads="head 1", norm="max").caption)
     assert "Layer 2 of 0-3 (blocks.2.attn, global), head 1, query CLS; relative to the map's largest value" in said
-    assert "Spread evenly every token would get 0.51%" in said and "falls on CLS" in said
+    assert "Spread evenly each of 197 tokens would get 0.51%" in said and "falls on CLS" in said
 
 
 def test_a_pin_is_the_query_and_the_layer_begins_at_the_last():
@@ -145,17 +145,37 @@ def test_a_pin_is_the_query_and_the_layer_begins_at_the_last():
     assert "query CLS" in _texts(_open(run="clothing-supertoken", photo="cat").caption)
 
 
+def test_the_largest_share_of_any_head_is_not_called_a_share_of_one_query():
+    said = _texts(_open(run="clothing-supertoken", photo="cat", heads="max").caption)
+    assert "the largest share of any head, 0 to 1; these need not sum to 1" in said and "falls on CLS" not in said
+
+
+def test_in_a_window_the_even_share_is_that_of_the_window():
+    app = _open(network="Any timm ViT", timm="swin_tiny_patch4_window7_224", layer="0", pin="500_500")
+    assert not app.error and "Spread evenly each of 49 tokens would get 2.04%" in _texts(app.caption)
+
+
+@pytest.mark.parametrize("view", ["Attention", "Side by side"])
+def test_where_a_patch_is_no_query_the_network_s_own_is_shown_and_the_pin_can_be_taken_away(view):
+    app = _open(network="Any timm ViT", timm="xcit_nano_12_p16_224", pin="500_500", view=view, beside="another picture")
+    assert not app.error, _texts(app.error)
+    assert "has row 7, column 7 as a query: CLS is shown" in _texts(app.caption)
+    assert _canvases(app) == CANVASES[view]
+
+
 def test_less_mass_is_said():
     assert "only the heaviest patches that hold 50%" in _texts(_open(mass="50", **RUN).caption).lower()
 
 
-@pytest.mark.parametrize(("view", "what"), [("Attention", "Layer 2 of 0-2"), ("Through layers", "Rollout")])
+@pytest.mark.parametrize(
+    ("view", "what"), [("Attention", "Layer 2 of 0-2"), ("Through layers", "rollout, heads fused by mean")]
+)
 def test_the_recipe_names_what_how_the_picture_the_network_and_the_version(view, what):
     from vitviz import __version__
 
-    (line, *_) = [code.value for code in _open(view=view, sample="1000", **RUN).main.get("code")]
+    *_, line = [code.value for code in _open(view=view, sample="1000", **RUN).main.get("code")]
     for part in (what, "picture: image 1000 of run digits", "run digits, round 6", "mean 0.5", f"vitviz {__version__}"):
-        assert part in line
+        assert part in line and "\\" not in line
 
 
 # Flow and attribution
@@ -210,7 +230,7 @@ def test_the_last_row_of_the_logit_lens_is_the_answer():
     app = _open(view="Logit lens", sample="1000", **RUN)
     assert not app.error and _charts(app) == 2
     answer = _open(view="Attribution", sample="1000", **RUN).selectbox(key="target").options[0].partition(": ")[2]
-    assert f"The final answer, {answer}, is first on top after block" in _texts(app.caption)
+    assert f"The final answer, {answer}, is on top from block" in _texts(app.caption)
 
 
 def test_a_pin_tells_the_patch_whose_likeness_is_shown():
@@ -232,6 +252,14 @@ def test_two_rounds_of_a_run_and_two_pictures_stand_side_by_side():
     assert not rounds.error and "run digits, round 0" in _texts(rounds.caption)
     pictures = _open(view="Side by side", beside="another picture", b_photo="coffee", photo="cat", **TIMM)
     assert not pictures.error and len(_canvases(pictures)) == 2
+
+
+def test_layers_are_paired_by_their_depth():
+    query = {"b_network": "Any timm ViT", "b_timm": "vit_tiny_patch16_224", "beside": "another network", "side": "224"}
+    app = _open(view="Side by side", photo="cat", **query, **TIMM)
+    captions = [text for text in (element.value for element in app.caption) if "Layer" in text]
+    assert "Layer 5 of 0-5" in captions[0] and "Layer 11 of 0-11" in captions[1]
+    assert "This network is untrained" in _texts(app.warning[1:])
 
 
 def test_networks_of_other_grids_are_shown_and_not_subtracted():
@@ -266,6 +294,7 @@ def test_weights_of_ones_own_are_mapped_and_every_name_is_reported():
     app.file_uploader(key="file").upload("w.safetensors", _weights(), "application/octet-stream").run()
     assert not app.exception and not app.error and not app.warning
     assert "tensors loaded from 'module'" in _texts(app.sidebar.caption)
+    assert "weights of w.safetensors, sha256" in _texts(app.main.caption)
     assert len(app.sidebar.dataframe) == 1 and len(app.sidebar.dataframe[0].value) > 10
 
 
@@ -393,6 +422,17 @@ def test_an_uploaded_picture_goes_along_from_its_super_token():
     given = dict(part.split("=") for part in link.split("&"))["given"]
     opened = _open(given=given, **TIMM)
     assert not opened.error and "mine.png, from another page" in _texts(opened.sidebar.caption)
+
+
+def test_another_photograph_lets_go_of_the_one_that_was_handed_over():
+    from vitviz.ui.photos import link_to
+    from vitviz.ui.pickers import PickedImage
+
+    given = link_to(PickedImage(np.full((9, 9, 3), 9, np.uint8), "mine.png", (), "k1"))
+    app = _open(**given, **TIMM)
+    assert "mine.png, from another page" in _texts(app.sidebar.caption)
+    app.selectbox(key="photo").select("coffee").run()
+    assert "mine.png" not in _texts(app.sidebar.caption) and "A cup of coffee" in _texts(app.sidebar.caption)
 
 
 def test_a_missing_data_set_leaves_photographs(tmp_path, copy_run):

@@ -149,6 +149,15 @@ def test_a_page_that_begins_by_itself_shows_the_result(at_once):
     assert [one.value for one in app.run().text] == ["result 42"]
 
 
+def test_what_was_given_up_because_nobody_waited_begins_again_by_itself(at_once):
+    desk = tasks.desk()
+    desk._tasks["key"] = left = Task()
+    left.state = "cancelled"
+    app = AppTest.from_file(PAGE)
+    app.query_params["begin"] = "yes"
+    assert [one.value for one in app.run().text] == ["result 42"]
+
+
 def test_a_page_tells_what_went_wrong_and_lets_try_again(at_once):
     app = AppTest.from_file(PAGE)
     app.query_params.update({"begin": "yes", "fail": "yes"})

@@ -133,8 +133,11 @@ def birds_eye(model: torch.nn.Module, image: np.ndarray | Tensor, query: Query =
 
     watch(model, pixels, layout, visit)
     if not rows:
-        reason = NO_MAP.get(left_out[0].kind, f"{query!r} is no query of any")
-        raise Problem("no layer of the model has a map", reason)
+        mapped = next((layer for layer in left_out if layer.has_map), None)
+        if mapped is not None:
+            why = f"those with maps are {mapped.kind} ({mapped.name} first)"
+            raise Problem(f"{query!r} is no query of any layer with a map", why)
+        raise Problem("no layer of the model has a map", NO_MAP[left_out[0].kind])
     return BirdsEye(layout, tuple(rows), tuple(left_out))
 
 

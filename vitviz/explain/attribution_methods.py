@@ -163,7 +163,8 @@ def occlusion(
     height, width = images.shape[2:]
     rows, columns = grid_of(model, height, width)
     if not 1 <= stride <= window <= min(rows, columns):
-        raise Problem(f"window={window}, stride={stride}: 1 <= stride <= window <= {min(rows, columns)} must hold")
+        reason = f"the window has 1 to {min(rows, columns)} patches, and moves by at least one and at most all of them"
+        raise Problem(f"window={window}, stride={stride}", reason)
     down, across = -(-height // rows), -(-width // columns)
     steps = [1 + -(-(number - window) // stride) for number in (rows, columns)]
     with torch.inference_mode():

@@ -28,18 +28,21 @@ def overlay_pixels(
     *,
     alpha: float = 0.5,
     smooth: bool = False,
+    hides_zero: bool = False,
     side: int = _SIDE,
 ) -> np.ndarray:
     """Heat (rows, columns), 0..1, over a picture (H, W, 3) uint8: (height, width, 3) uint8, the longer side ``side`` px.
 
-    ``colors``: hex texts from 0 to 1, blended between; ``alpha``: 0..1, how far they hide the picture.
+    ``colors``: hex texts from 0 to 1, blended between; ``alpha``: 0..1, how far they hide the picture; ``hides_zero``: where heat
+    is 0 the picture shows.
     """
     height, width = (round(one * side / max(picture.shape[:2])) for one in picture.shape[:2])
     kind = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
     scaled = np.asarray(Image.fromarray(np.asarray(heat, np.float32)).resize((width, height), kind))
     under = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST), np.float32)
-    over = color_ramp(colors)[np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)]
-    return np.rint((1 - alpha) * under + alpha * over).astype(np.uint8)
+    levels = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
+    hidden = alpha * (levels > 0)[..., None] if hides_zero else alpha
+    return np.rint((1 - hidden) * under + hidden * color_ramp(colors)[levels]).astype(np.uint8)
 
 
 def color_ramp(colors: Sequence[str]) -> np.ndarray:
@@ -68,10 +71,10 @@ def svg(pixels: np.ndarray, colors: Sequence[str], *, title: str, low: float, hi
         f'<stop offset="{place / (len(colors) - 1):.4f}" stop-color="{color}"/>' for place, color in enumerate(colors)
     )
     bar_top = height + _LINE
-    texts = [(0, "start", f"{low:.3g}"), (width / 2, "middle", title), (width, "end", f"{high:.3g}")]
+    texts = [(4, "start", f"{low:.3g}"), (width / 2, "middle", title), (width - 4, "end", f"{high:.3g}")]
     numbers = "".join(_text(x, bar_top + _BAR + 15, text, anchor) for x, anchor, text in texts)
     words = "".join(
-        _text(0, bar_top + _BAR + 2 * _LINE + 10 + _LINE * row, line, "start") for row, line in enumerate(lines)
+        _text(4, bar_top + _BAR + 2 * _LINE + 10 + _LINE * row, line, "start") for row, line in enumerate(lines)
     )
     content = base64.b64encode(png(pixels, recipe)).decode()
     return (

@@ -5,6 +5,7 @@ The network is touched only when the caller says ``download=True``. No hook is e
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -100,11 +101,18 @@ def load_model_by_name(
         place, files = (parse_hub_name(name), WEIGHT_FILES) if name.startswith(PREFIX) else find_published(name)
         weights = fetch_file(place, files, download=download)
         source = f"published weights of {place.repository} at {weights.parent.name[:10]}"
+    elif weights is not None and file_name:
+        source = f"weights of {file_name}{_digest_words(weights)}"
     if weights is not None:
         return _with_weights(wanted, read_weights(weights, file_name), source, part=part, seed=seed, img_size=img_size)
     model = _fill(_create(wanted, img_size), seed)
     label = f"{wanted.label}, untrained (random weights of seed {seed})"
     return OpenedModel(model, label, preprocessing_of(model, img_size), is_trained=False, has_classifier=False)
+
+
+def _digest_words(weights: bytes | Path) -> str:
+    """What tells two files of one name apart in a caption; nothing for one that is read where it lies."""
+    return f", sha256 {hashlib.sha256(weights).hexdigest()[:8]}" if isinstance(weights, bytes) else ""
 
 
 def timm_tokens(model: torch.nn.Module, fed: np.ndarray, block: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A map over the picture that the network was fed, on the page of attention: drawn, told in one line, and taken away."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,20 +118,33 @@ def recipe_of(shown: Shown, what: str) -> str:
 def take_away(shown: Shown, heat: Heat, what: str, *, name: str) -> None:
     """The recipe to copy, and the map as PNG, SVG and npy."""
     line = recipe_of(shown, what)
+    offer_files(line, lambda: _overlay(shown, heat), heat.values, name=name, svg=lambda: _svg(shown, heat, line))
+
+
+def offer_files(
+    line: str,
+    pixels: Callable[[], np.ndarray],
+    values: np.ndarray,
+    *,
+    name: str,
+    svg: Callable[[], bytes] | None = None,
+) -> None:
+    """A recipe to copy, and a figure's pixels (H, W, 3) uint8 and numbers as files; nothing is made before it is asked for."""
     with st.expander("Recipe and files", icon=":material/download:"):
         st.code(line, language=None, wrap_lines=True)
         with st.container(horizontal=True):
-            _button("PNG", lambda: map_files.png(_overlay(shown, heat), line), f"{name}.png", "image/png")
-            _button("SVG", lambda: _svg(shown, heat, line), f"{name}.svg", "image/svg+xml")
-            _button("npy", lambda: map_files.npy(heat.values), f"{name}.npy", BINARY)
+            _button("PNG", lambda: map_files.png(pixels(), line), f"{name}.png", "image/png")
+            if svg is not None:
+                _button("SVG", svg, f"{name}.svg", "image/svg+xml")
+            _button("npy", lambda: map_files.npy(values), f"{name}.npy", BINARY)
 
 
-def _button(label: str, make, file_name: str, kind: str) -> None:
+def _button(label: str, make: Callable[[], bytes], file_name: str, kind: str) -> None:
     st.download_button(label, make, file_name, kind, key=f"save_{file_name}", on_click="ignore")
 
 
 def _overlay(shown: Shown, heat: Heat) -> np.ndarray:
-    return map_files.overlay_pixels(shown.fed, heat.scaled(), heat.colors, alpha=ALPHA)
+    return map_files.overlay_pixels(shown.fed, heat.scaled(), heat.colors, alpha=ALPHA, hides_zero=heat.hides_zero)
 
 
 def _svg(shown: Shown, heat: Heat, line: str) -> bytes:

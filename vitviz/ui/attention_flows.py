@@ -6,7 +6,7 @@ import streamlit as st
 
 from vitviz.ui import attention_words as words
 from vitviz.ui.attention_canvas import heat_of, show_heat, take_away
-from vitviz.ui.attention_maps import look, pick_query, pinned_patch
+from vitviz.ui.attention_queries import Query, look, pick_query, pinned_patch
 from vitviz.ui.attention_sources import Shown
 from vitviz.ui.attention_targets import Asked, pick_target
 from vitviz.ui.faithfulness import show_faithfulness
@@ -41,9 +41,8 @@ def show_flow(shown: Shown) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         state = show_heat(shown, heat, key=CANVAS, alt=f"{shown.picture.name}: {kind} to {row.query}", max_pins=1)
-        caption = words.flow_caption(flow, row)
-        st.caption(f"{caption} {words.FLOW[kind]}")
-        take_away(shown, heat, caption, name=kind)
+        st.caption(f"{words.flow_caption(flow, row)} {words.FLOW[kind]}")
+        take_away(shown, heat, f"{flow.recipe}; for the token {row.query}", name=kind)
     with right:
         _show_last_layer(shown, query)
     show_faithfulness(shown, row.map, asked, about=f"{kind}-{flow.recipe}-{row.query}")
@@ -80,7 +79,7 @@ def _relevance(shown: Shown, asked: Asked) -> "Flow":
         return computed("relevance", shown.key, make, asked.name, is_large=True)
 
 
-def _show_last_layer(shown: Shown, query: str | tuple[int, int]) -> None:
+def _show_last_layer(shown: Shown, query: Query) -> None:
     """The last layer that has such a map, mean of its heads, for the same token."""
     from vitviz.explain.attention import fuse
 
@@ -88,4 +87,4 @@ def _show_last_layer(shown: Shown, query: str | tuple[int, int]) -> None:
     row, num_layers = bird.rows[-1], len(bird.rows) + len(bird.left_out)
     heat = heat_of(fuse(row.maps), "attention")
     show_heat(shown, heat, key=LAST, alt=f"{shown.picture.name}: attention of the last layer")
-    st.caption(f"{words.layer_words(row.layer, num_layers).capitalize()}, query {row.query}. {words.LAST_LAYER}")
+    st.caption(f"Layer{words.layer_words(row.layer, num_layers)[5:]}, query {row.query}. {words.LAST_LAYER}")

@@ -8,21 +8,32 @@ import streamlit as st
 
 from vitviz.explain.attention_sheets import number_tiles, tile_maps, tile_middle, tile_picture
 from vitviz.explain.canvas_layers import pack_heat, pack_labels
+from vitviz.explain.map_files import overlay_pixels
+from vitviz.figures.theme import SEQUENTIAL_COLORS
 from vitviz.ui import attention_words as words
-from vitviz.ui.attention_canvas import BINARY, MAX_HEIGHT, Heat, heat_of, read_pins, show_heat, take_away
+from vitviz.ui.attention_canvas import (
+    BINARY,
+    MAX_HEIGHT,
+    Heat,
+    heat_of,
+    offer_files,
+    recipe_of,
+    show_heat,
+    take_away,
+)
+from vitviz.ui.attention_queries import Query, look, pick_query, pinned_patch
 from vitviz.ui.attention_sources import Shown
 from vitviz.ui.components.image_canvas import image_canvas
 from vitviz.ui.kept import encode_picture, keep
 from vitviz.ui.pins import remember_pin
-from vitviz.ui.results import cached, computed
+from vitviz.ui.results import cached
 
 if TYPE_CHECKING:
     from vitviz.explain.attention import BirdsEye, Row
-    from vitviz.explain.attention_tokens import TokenLayout
 
 MAP, SHEET = "attention_map", "attention_sheet"
+_LEAST = 1 / 255
 FUSIONS = ("mean", "max", "min")
-Query = str | tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -49,8 +60,10 @@ def show_attention(shown: Shown) -> None:
         canvas = st.container()
         one_scale = st.toggle("One scale for all maps", key="one_scale", bind="query-params", help=words.ONE_SCALE)
         with canvas:
-            _sheet(shown, bird, choice, one_scale)
-        st.caption(words.sheet_caption(bird, one_scale))
+            sheet = _sheet(shown, bird, choice, one_scale)
+        caption = words.sheet_caption(bird, one_scale)
+        st.caption(caption)
+        offer_files(recipe_of(shown, caption), lambda: sheet_pixels(sheet), bird.maps, name="attention-all-layers")
     with right:
         row, num_layers = bird.rows[choice.place], len(bird.rows) + len(bird.left_out)
         heat = heat_of_row(row, choice)
@@ -61,17 +74,6 @@ def show_attention(shown: Shown) -> None:
     remember_pin(state.pins)
 
 
-def look(shown: Shown, query: Query) -> "BirdsEye":
-    """All layers and heads of one query; one forward pass, kept."""
-
-    def make() -> "BirdsEye":
-        from vitviz.explain.attention import birds_eye
-
-        return birds_eye(shown.network.opened.model, shown.images()[0], query)
-
-    return computed("birds_eye", shown.key, make, query)
-
-
 def pick_map(shown: Shown, pinned: tuple[int, int] | None) -> tuple["BirdsEye", Choice, Query]:
     """What the query attends to, and the choices of one row, bound to the address: layer, heads, numbers, and the query."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -79,24 +81,6 @@ def pick_map(shown: Shown, pinned: tuple[int, int] | None) -> tuple["BirdsEye", 
         with st.spinner("Looking …"):
             bird = look(shown, query)
         return bird, _pick_choice(bird), query
-
-
-def pick_query(layout: "TokenLayout", pinned: tuple[int, int] | None) -> Query:
-    """The pinned patch, else a token of the prefix or the mean; bound to ``?query=``."""
-    names = [*layout.prefix, "mean"]
-    look = {"help": words.QUERY, "width": 130, "disabled": pinned is not None}
-    chosen = st.selectbox("Query", names, key="query", bind="query-params", **look)
-    return chosen if pinned is None else pinned
-
-
-def pinned_patch(key: str, shown: Shown) -> tuple[int, int] | None:
-    """(row, column) on the grid of the pin of a canvas; None without one."""
-    pins = read_pins(key, shown).pins
-    if not pins:
-        return None
-    rows, columns = shown.needs_grid().grid
-    x, y = pins[0][:2]
-    return min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)
 
 
 def _pick_choice(bird: "BirdsEye") -> Choice:
@@ -144,26 +128,27 @@ def caption_of(row: "Row", num_layers: int, choice: Choice) -> str:
     """What the large map shows."""
     from vitviz.explain.attention import NORMALISATIONS
 
-    one = choice.head
-    share = row.prefix.mean(axis=0).sum() if one is None else row.prefix[min(one, len(row.prefix) - 1)].sum()
-    return words.map_caption(
-        row, num_layers, choice.heads, NORMALISATIONS[choice.normalisation], choice.mass, float(share)
-    )
+    fused, head = choice.heads in words.EXTREMES, choice.head
+    share = row.prefix.mean(axis=0).sum() if head is None else row.prefix[min(head, len(row.prefix) - 1)].sum()
+    numbers = NORMALISATIONS[choice.normalisation]
+    if fused and choice.normalisation == "none":
+        numbers = words.EXTREMES[choice.heads]
+    return words.map_caption(row, num_layers, choice.heads, numbers, choice.mass, None if fused else float(share))
 
 
-def _sheet(shown: Shown, bird: "BirdsEye", choice: Choice, one_scale: bool) -> None:
-    """All maps as one picture, the photo under each; the chosen one is pinned."""
+def _sheet(shown: Shown, bird: "BirdsEye", choice: Choice, one_scale: bool) -> np.ndarray:
+    """All maps as one picture, the photo under each; the chosen one is pinned. Returns what is drawn, 0..1."""
     num_rows, num_heads = bird.maps.shape[:2]
 
-    def make() -> tuple[bytes, float, bytes, tuple[bytes, str]]:
-        largest = np.nanmax(bird.maps, axis=(2, 3), keepdims=True)
-        top = float(np.nanmax(largest)) or 1.0
-        maps = bird.maps / (top if one_scale else np.where(largest > 0, largest, 1))
-        tiled = pack_heat(tile_maps(maps).clip(0, 1))
+    def make() -> tuple[np.ndarray, bytes, float, bytes, tuple[bytes, str]]:
+        largest = np.nan_to_num(bird.maps).max(axis=(2, 3), keepdims=True)
+        top = float(largest.max()) or 1.0
+        # a head that is there is at least just visible, one that is not stays clear
+        sheet = tile_maps((bird.maps / (top if one_scale else np.where(largest > 0, largest, 1))).clip(_LEAST, 1))
         photo = encode_picture(tile_picture(shown.fed, num_rows, num_heads))
-        return tiled, top, pack_labels(number_tiles(num_rows, num_heads)), photo
+        return sheet, pack_heat(sheet), top, pack_labels(number_tiles(num_rows, num_heads)), photo
 
-    heat, top, tiles, photo = cached("sheet", shown.key, make, bird.rows[0].query, one_scale)
+    sheet, heat, top, tiles, photo = cached("sheet", shown.key, make, bird.rows[0].query, one_scale)
     width, height = num_heads * shown.fed.shape[1], num_rows * shown.fed.shape[0]
     pins = () if choice.head is None else (tile_middle(choice.place, choice.head, num_rows, num_heads),)
     follow = f"{shown.key}-{choice.place}-{choice.head}"
@@ -178,6 +163,7 @@ def _sheet(shown: Shown, bird: "BirdsEye", choice: Choice, one_scale: bool) -> N
         heat_url=keep(heat, BINARY),
         heat_title="attention" if one_scale else "share of its largest",
         heat_max=top if one_scale else 1.0,
+        heat_hides_zero=True,
         heat_alpha=1.0,
         can_smooth=True,
         mode="lines",
@@ -188,6 +174,13 @@ def _sheet(shown: Shown, bird: "BirdsEye", choice: Choice, one_scale: bool) -> N
         follow=follow,
         on_change=lambda: _take_tile(bird, follow),
     )
+    return sheet
+
+
+def sheet_pixels(sheet: np.ndarray) -> np.ndarray:
+    """The bird's-eye view (H, W), 0..1, as pixels; a head that is not there is white."""
+    white = np.full((*sheet.shape, 3), 255, np.uint8)
+    return overlay_pixels(white, sheet, SEQUENTIAL_COLORS, alpha=1.0, hides_zero=True, side=4 * max(sheet.shape))
 
 
 def _take_tile(bird: "BirdsEye", follow: str) -> None:

@@ -8,16 +8,8 @@ from vitviz.data.photographs import list_photographs
 from vitviz.errors import Problem
 from vitviz.ui import attention_words as words
 from vitviz.ui.attention_canvas import show_heat, take_away
-from vitviz.ui.attention_maps import (
-    Choice,
-    Query,
-    caption_of,
-    fused_map,
-    heat_of_row,
-    look,
-    pick_map,
-    pinned_patch,
-)
+from vitviz.ui.attention_maps import Choice, caption_of, fused_map, heat_of_row, pick_map
+from vitviz.ui.attention_queries import Query, look, pinned_patch
 from vitviz.ui.attention_sources import Shown, feed, pick_network, untrained_twin
 from vitviz.ui.photos import bundled_photo
 from vitviz.ui.pickers import PickedImage, choose, pick_image
@@ -41,13 +33,15 @@ def show_pair(shown: Shown) -> None:
         return
     bird, choice, query = pick_map(shown, pinned_patch(FIRST, shown))
     second = look(other, _same_query(shown, other, query))
-    rows = bird.rows[choice.place], second.rows[min(choice.place, len(second.rows) - 1)]
+    rows = bird.rows[choice.place], second.rows[_same_depth(choice.place, len(bird.rows), len(second.rows))]
     maps = [heat_of_row(row, choice) for row in rows]
     high = max(one.high for one in maps)
     left, right = st.columns(2, gap="medium")
     with left:
         state = _show(shown, rows[0], choice, high, key=FIRST, num_layers=len(bird.rows) + len(bird.left_out))
     with right:
+        if kind == NETWORK and not other.network.opened.is_trained:
+            st.warning(words.UNTRAINED_BESIDE, icon=":material/warning:")
         _show(other, rows[1], choice, high, key=SECOND, num_layers=len(second.rows) + len(second.left_out))
     _compare(rows, choice)
     remember_pin(state.pins)
@@ -67,7 +61,10 @@ def _pick_other(shown: Shown, kind: str) -> Shown | None:
 def _pick_picture() -> PickedImage:
     photos = [one.name for one in list_photographs()]
     with st.container(border=True):
-        chosen = st.selectbox("Second photo", photos, key="b_photo", bind="query-params") if photos else None
+        second = min(1, len(photos) - 1)  # the first is what most begin with on the left
+        chosen = (
+            st.selectbox("Second photo", photos, index=second, key="b_photo", bind="query-params") if photos else None
+        )
         given = pick_image("attention_second")
     if given is None and chosen is None:
         raise Problem("there is no second photograph on this machine", "", "give a picture")
@@ -75,13 +72,18 @@ def _pick_picture() -> PickedImage:
 
 
 def _same_query(shown: Shown, other: Shown, query: Query) -> Query:
-    """The same place of the picture, or the same token where the other network has it, else the mean of all patches."""
+    """The same place of the picture, or the same token where the other network has it, else what its layers are for."""
     from vitviz.explain.attention_tokens import place_on
 
     layout = other.needs_grid()
-    if isinstance(query, str):
-        return query if query in layout.prefix else "mean"
-    return place_on(layout.grid, query, shown.needs_grid())
+    if isinstance(query, tuple):
+        return place_on(layout.grid, query, shown.needs_grid())
+    return query if query in ("mean", *layout.prefix) else None
+
+
+def _same_depth(place: int, num_rows: int, num_others: int) -> int:
+    """The layer of the other network that lies as deep: the last beside the last."""
+    return round(place * (num_others - 1) / max(num_rows - 1, 1)) if num_rows != num_others else place
 
 
 def _show(shown: Shown, row: "Row", choice: Choice, high: float, *, key: str, num_layers: int):
@@ -100,5 +102,7 @@ def _compare(rows: tuple["Row", "Row"], choice: Choice) -> None:
     apart = difference(*(fused_map(row, choice) for row in rows))
     with st.container(horizontal=True):
         shown = "different grids" if apart is None else f"{apart:.3f}"
+        if rows[0].query != rows[1].query and apart is not None:
+            shown = "different queries"
         st.metric("Difference of the two maps", shown, border=True, help=words.DIFFERENCE)
     st.caption(words.BESIDE)

@@ -6,7 +6,7 @@ import streamlit as st
 from vitviz.figures import attention as figures
 from vitviz.ui import attention_words as words
 from vitviz.ui import run_views
-from vitviz.ui.attention_canvas import read_pins, recipe_of, show_heat, signed_heat, take_away
+from vitviz.ui.attention_canvas import offer_files, read_pins, recipe_of, show_heat, signed_heat, take_away
 from vitviz.ui.attention_sources import Shown
 from vitviz.ui.kept import encode_picture, keep
 from vitviz.ui.pins import remember_pin
@@ -94,7 +94,9 @@ def _show_pca(shown: Shown, tokens, foreground: str, cut: float) -> None:
     url = keep(*encode_picture(enlarged, exact=True))
     alt = f"{shown.picture.name}: patches coloured by three components"
     show_heat(shown, None, key=PCA, alt=alt, bases=[{"label": "Patch PCA", "url": url}], base=1)
-    st.caption(words.pca_caption(tokens, found))
+    caption = words.pca_caption(tokens, found)
+    st.caption(caption)
+    offer_files(recipe_of(shown, caption), lambda: enlarged, found.images[0], name=f"patch-pca-block-{tokens.block}")
 
 
 def _show_similarity(shown: Shown, tokens) -> None:
@@ -108,7 +110,8 @@ def _show_similarity(shown: Shown, tokens) -> None:
     state = show_heat(shown, heat, key=SIMILAR, alt=f"{shown.picture.name}: likeness to one patch", max_pins=1)
     caption = words.SIMILARITY
     if place is not None:
-        caption = f"{words.block_words(tokens)}: cosine with the patch at row {place[0]}, column {place[1]}."
-        take_away(shown, heat, caption, name=f"similarity-block-{tokens.block}")
+        caption = f"{words.block_words(tokens)}: cosine with the patch at {words.patch_name(place)}."
     st.caption(caption)
+    if heat is not None:
+        take_away(shown, heat, caption, name=f"similarity-block-{tokens.block}")
     remember_pin(state.pins)

@@ -21,7 +21,7 @@ OWN_SIZE = "its own"
 SIZES = (OWN_SIZE, "96", "112", "128", "160", "192", "224", "256", "288", "320", "384", "392", "448", "512", "518")
 FILE_TYPES = ["safetensors", "pt", "pth", "bin"]
 
-_MAX_WEIGHTS_MB = 800
+_MAX_WEIGHTS_MB = 400
 _MAX_ROWS = 2_000
 
 

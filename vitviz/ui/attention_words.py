@@ -1,6 +1,6 @@
 """The sentences of the attention page: what a map shows, how it was made, and what it does not show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vitviz.ui.labels import safe_label
@@ -36,6 +36,7 @@ UNTRAINED = (
     "**This network is untrained**: its weights are random, so its maps say nothing about what ViTs learn. Give weights in the "
     "sidebar."
 )
+UNTRAINED_BESIDE = "**This network is untrained**: its weights are random."
 NO_CLASSIFIER = "The classifier of this network is random: what a class is, it never learned."
 
 QUERY = "Whose attention is shown while no patch is pinned. A pinned patch is the query itself; Esc lets go of it."
@@ -139,6 +140,23 @@ def tile_text(row: "Row", head: int) -> str:
     )
 
 
+EXTREMES = {
+    "max": "the largest share of any head, 0 to 1; these need not sum to 1",
+    "min": "the smallest share of any head, 0 to 1; these need not sum to 1",
+}
+
+
+def patch_name(place: tuple[int, int]) -> str:
+    """``row 3, column 4``."""
+    return f"row {place[0]}, column {place[1]}"
+
+
+def no_such_query(query: object, own: str) -> str:
+    """Why another query is shown than was asked for."""
+    asked = patch_name(query) if isinstance(query, tuple) else str(query)
+    return f"No layer with a map has {asked} as a query: {own} is shown."
+
+
 def layer_words(layer: "Layer", num_layers: int) -> str:
     """``layer 11 of 0-11 (blocks.11.attn, global)``."""
     return f"layer {layer.index} of 0-{num_layers - 1} ({layer.name}, {layer.kind})"
@@ -149,26 +167,35 @@ def heads_words(heads: str) -> str:
     return heads if heads.startswith("head ") else f"{heads} of all heads"
 
 
-def map_caption(row: "Row", num_layers: int, heads: str, normalisation: str, mass: float, prefix_share: float) -> str:
+def map_caption(
+    row: "Row", num_layers: int, heads: str, normalisation: str, mass: float, prefix_share: float | None
+) -> str:
     """What the large map shows, with what it may be compared with."""
-    tokens = row.maps.shape[1] * row.maps.shape[2]
-    beside = f" {prefix_share:.0%} of it falls on {' and '.join(row.layer.prefix)}." if row.layer.prefix else ""
+    beside = ""
+    if row.layer.prefix and prefix_share is not None:
+        beside = f" {prefix_share:.0%} of it falls on {prefix_words(row.layer.prefix)}."
     kept = f" Only the heaviest patches that hold {mass:.0%} are coloured." if mass < 1 else ""
-    even = 1 / (tokens + len(row.layer.prefix))
     return (
-        f"{layer_words(row.layer, num_layers).capitalize()}, {heads_words(heads)}, query {row.query}; {normalisation}.{beside} "
-        f"Spread evenly every token would get {even:.2%}: the control.{kept}"
+        f"{_upper(layer_words(row.layer, num_layers))}, {heads_words(heads)}, query {row.query}; {normalisation}.{beside} "
+        f"Spread evenly each of {row.layer.num_keys:,} tokens would get {1 / row.layer.num_keys:.2%}: the control.{kept}"
     )
+
+
+def prefix_words(prefix: Sequence[str]) -> str:
+    """``CLS and 4 registers``."""
+    registers = sum(name.startswith("register") for name in prefix)
+    parts = [name for name in prefix if not name.startswith("register")]
+    return " and ".join(parts + ([f"{registers} registers" if registers > 1 else "1 register"] if registers else []))
 
 
 def recipe(opened: "OpenedModel", picture: str, what: str, version: str) -> str:
     """One line that says how a figure was made: to copy, and inside the files."""
-    return f"{what}; picture: {picture}; {opened.recipe}; vitviz {version}"
+    return f"{what.rstrip('. ')}; picture: {picture}; {opened.recipe}; vitviz {version}"
 
 
 def flow_caption(flow: "Flow", row: "FlowRow") -> str:
     """What a map of rollout or relevance shows."""
-    outside = f" {row.prefix.sum():.0%} of it lies on {' and '.join(flow.prefix)}." if flow.prefix else ""
+    outside = f" {row.prefix.sum():.0%} of it lies on {prefix_words(flow.prefix)}." if flow.prefix else ""
     return f"{_capital(flow.recipe)}; for the token {row.query}.{outside if flow.score is None else ''}"
 
 
@@ -184,7 +211,12 @@ def score_sentence(found: "Attribution") -> str:
 
 def attribution_caption(found: "Attribution", scale_words: str) -> str:
     """What an attribution shows and how."""
-    return f"{_capital(found.recipe)}. Colours: {scale_words}."
+    return f"{_capital(plain_recipe(found))}. Colours: {scale_words}."
+
+
+def plain_recipe(found: "Attribution") -> str:
+    """An attribution's recipe with the method's name as it is written."""
+    return found.recipe.replace(found.method, METHOD_NAMES[found.method], 1)
 
 
 def faithful_sentence(found: "Faithfulness") -> str:
@@ -220,9 +252,9 @@ def block_words(tokens: "Tokens") -> str:
 def lens_caption(lens: "LogitLens", names: Mapping[int, str]) -> str:
     """When the answer that it ends with first stands on top."""
     final = int(lens.classes[-1, 0])
-    first = int((lens.classes[:, 0] == final).argmax())
-    last = len(lens.classes) - 1
-    return f"The final answer, {safe_label(names[final])}, is first on top after block {first} of 0-{last}. {LENS}"
+    last, others = len(lens.classes) - 1, (lens.classes[:, 0] != final).nonzero()[0]
+    since = int(others[-1]) + 1 if len(others) else 0
+    return f"The final answer, {safe_label(names[final])}, is on top from block {since} of 0-{last} on. {LENS}"
 
 
 def class_option(opened: "OpenedModel", index: int) -> str:
@@ -230,6 +262,10 @@ def class_option(opened: "OpenedModel", index: int) -> str:
     return f"class {index}: {opened.class_names[index]}" if opened.class_names else f"class {index}"
 
 
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _capital(text: str) -> str:
     """A recipe, which names runs and files, as the beginning of a sentence."""
-    return safe_label(text[:1].upper() + text[1:], max_length=500)
+    return safe_label(_upper(text), max_length=500)

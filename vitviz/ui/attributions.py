@@ -50,15 +50,16 @@ def show_attribution(shown: Shown) -> None:
         name = st.selectbox("Method", ORDER, key="method", bind="query-params", help=words.METHOD)
         st.caption(METHODS[name].sentence)
         settings = _pick_settings(shown, METHODS[name].settings)
-        how = choose("Show", ("signed", "positive"), key="sign", help=words.SIGNED)
-        found = _attribute(shown, asked, name, settings)
+        found, how = _attribute(shown, asked, name, settings), "positive"
+        if found is not None and found.map.min() < 0:
+            how = choose("Show", ("signed", "positive"), key="sign", help=words.SIGNED)
     with left:
         heat, scale_words = (None, "") if found is None else _heat(found, how)
         show_heat(shown, heat, key=CANVAS, alt=f"{shown.picture.name}: {name} of {asked.name}")
         if found is None:
             return
         st.caption(words.attribution_caption(found, scale_words))
-        take_away(shown, heat, f"{found.recipe}; {scale_words}", name=name.replace("_", "-"))
+        take_away(shown, heat, f"{words.plain_recipe(found)}; {scale_words}", name=name.replace("_", "-"))
     with right:
         st.markdown(words.score_sentence(found))
         if found.completeness is not None:
@@ -94,9 +95,17 @@ def _pick_settings(shown: Shown, defaults: dict[str, Any]) -> dict[str, Any]:
                 kinds = list(BASELINES)
                 chosen[name] = st.selectbox(label, kinds, index=kinds.index(default), **look)
             else:
-                low, high = _RANGES.get(name) or _blocks(shown)
+                low, high = _blocks(shown) if name == "block" else _RANGES[name]
+                high = min(high, _side(shown)) if name in ("window", "stride") else high
                 chosen[name] = st.number_input(label, low, high, default, **look)
     return chosen
+
+
+def _side(shown: Shown) -> int:
+    """The shorter side of the grid of tokens that windows are counted in."""
+    from vitviz.nn.block_outputs import grid_of
+
+    return min(grid_of(shown.network.opened.model, *shown.fed.shape[:2]))
 
 
 def _blocks(shown: Shown) -> tuple[int, int]:
@@ -109,7 +118,6 @@ def _blocks(shown: Shown) -> tuple[int, int]:
 def _heat(found: "Attribution", how: str) -> tuple[Heat, str]:
     from vitviz.explain.attribution import scaled
 
-    how = "positive" if found.map.min() >= 0 else how
     drawn = scaled(found.map, how)
     values = drawn.values * drawn.scale
     if how == "positive":

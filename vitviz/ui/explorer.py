@@ -96,7 +96,7 @@ def show_image_through_rounds(run: Run, sample: int) -> None:
 
 def _to_attention(run: Run, sample: int) -> None:
     """The way to what the network of each round looks at in the image."""
-    link = {"network": TRAINED_RUN, "run": run.name, "picture": OF_RUN, "sample": str(sample)}
+    link = {"network": TRAINED_RUN, "run": run.name, "picture": OF_RUN, "sample": str(sample), "view": "Attention"}
     st.page_link(page("attention"), label="Open in attention", icon=":material/visibility:", query_params=link)
 
 

@@ -3,11 +3,13 @@
 import numpy as np
 import streamlit as st
 
+from vitviz.errors import Problem
 from vitviz.figures import attention as figures
 from vitviz.ui import attention_words as words
 from vitviz.ui import run_views
 from vitviz.ui.attention_sources import Shown
 from vitviz.ui.attention_targets import Asked, pick_target
+from vitviz.ui.labels import safe_label
 from vitviz.ui.tasks import OnProgress, result_of
 
 
@@ -17,7 +19,11 @@ def show_faithfulness(shown: Shown, importance: np.ndarray, asked: Asked | None,
     ``asked`` None: what a map that answers no question is tested for is chosen here.
     """
     st.subheader("Do these places count?")
-    asked = asked or pick_target(shown)
+    try:
+        asked = asked or pick_target(shown)
+    except Problem as problem:
+        st.caption(safe_label(f"It cannot be tested here: {problem.why}.", max_length=200))
+        return
 
     def work(on_progress: OnProgress):
         from vitviz.explain.attribution import faithfulness

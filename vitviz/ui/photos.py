@@ -28,7 +28,10 @@ def pick_photo(key: str) -> PickedImage:
     """
     photos = {one.name: one for one in list_photographs()}
     with st.sidebar:
-        chosen = st.selectbox("Photo", list(photos), key="photo", bind="query-params") if photos else None
+        chosen = None
+        if photos:
+            look = {"key": "photo", "bind": "query-params", "on_change": _let_go}
+            chosen = st.selectbox("Photo", list(photos), **look)
         given = pick_image(key, max_side=MAX_SIDE)
         if st.toggle("Use the camera", key="camera"):
             taken = st.camera_input("A picture from the camera", key=f"{key}_camera", label_visibility="collapsed")
@@ -61,6 +64,11 @@ def link_to(photo: PickedImage) -> dict[str, str]:
     return {"given": photo.key}
 
 
+def _let_go() -> None:
+    """Another photograph was chosen: what a link handed over no longer counts."""
+    st.query_params.pop("given", None)
+
+
 def _handed_over() -> PickedImage | None:
     """The picture of ``?given=``; None without one, and when it is no longer here, which is said."""
     key = st.query_params.get("given")
@@ -70,7 +78,7 @@ def _handed_over() -> PickedImage | None:
     if photo is None:
         st.caption("The picture of this link is no longer on the server: upload it again.")
         return None
-    st.caption(f"{safe_label(photo.name)}, from another page. Upload one to look at another picture.")
+    st.caption(f"{safe_label(photo.name)}, from another page. Upload or choose another to let it go.")
     return photo
 
 

@@ -132,7 +132,13 @@ def _to_attention(shown: Shown, state: CanvasState) -> None:
         label="Open in attention",
         icon=":material/visibility:",
         help=words.TO_ATTENTION,
-        query_params={**shown.source.network, **link_to(shown.photo), "framing": FRAMING["squash"], **pin},
+        query_params={
+            **shown.source.network,
+            **link_to(shown.photo),
+            "framing": FRAMING["squash"],
+            **pin,
+            "view": "Attention",
+        },
     )
 
 

@@ -124,6 +124,8 @@ def result_of(
     Returns: the result; None while there is none.
     """
     task = desk().find(key)
+    if task is not None and task.state == "cancelled" and not task.is_stopped:
+        task = None  # nobody stopped it: whoever waited for it had gone
     if task is None and begin:
         task = desk().start(key, work)
     if task is not None and task.state == "finished":
