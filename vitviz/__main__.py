@@ -7,6 +7,7 @@ import sys
 from vitviz import commands
 from vitviz.errors import Problem
 from vitviz.training.presets import PRESETS
+from vitviz.training.save_and_stop import SavedAndStopped
 
 _TRAIN_HELP = """\
 Train METHOD into a run folder, one record at a time. Stop it with Ctrl-C and go on with --resume.
@@ -23,7 +24,10 @@ presets:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it did what was asked, 1 for a problem it could name, 130 when it was stopped."""
+    """Run one command; 0 when it did what was asked, 1 for a problem it could name, 130 when it was stopped.
+
+    75 ("try again") when SIGUSR1 asked it to save and stop, so that a batch script knows to put itself into the queue again.
+    """
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -31,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Problem as problem:
         print(f"vitviz: {problem}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\nvitviz: stopped; the same command with --resume goes on", file=sys.stderr)
-        return 130
+        return 75 if isinstance(stop, SavedAndStopped) else 130
     except BrokenPipeError:
         return 0
     return 0
@@ -64,6 +68,9 @@ def _add_train(verbs) -> None:
     )
     train.add_argument("--run", metavar="NAME", help="name of the run (default: the preset's, else the method's)")
     train.add_argument("--resume", action="store_true", help="go on with the run of that name")
+    train.add_argument(
+        "--more-rounds", metavar="N", type=int, help="give the finished run of that name N further rounds"
+    )
     train.add_argument("--no-control", action="store_true", help="do not train the alpha = 0 control afterwards")
     train.add_argument(
         "--rows",

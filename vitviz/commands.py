@@ -25,6 +25,12 @@ def train(options: Namespace) -> None:
 
     preset = find_preset(options.preset, options.method) if options.preset else None
     name = options.run or options.preset or options.method.replace("_", "-")
+    if options.more_rounds is not None:
+        from vitviz.training.further_rounds import add_rounds
+
+        add_rounds(find_run(name), options.more_rounds)
+        _drive_with_control(find_run(name), options)
+        return
     if options.resume and any(run.name == name and not run.is_shipped() for run in list_runs()):
         if options.set:
             raise Problem("--resume takes no --set", "a run keeps the settings it began with", "start another --run")

@@ -56,13 +56,16 @@ def find_run(name: str) -> "Run":
 
 
 def create_run(name: str, description: Description, samples: Samples) -> "Run":
-    """A new empty run in ``own_root()``. Raises Problem for a bad name, a taken one, or a folder that cannot be written."""
+    """A new empty run in ``own_root()``; one that ended before its first record gives its name free.
+
+    Raises: Problem for a bad name, a taken one, or a folder that cannot be written.
+    """
     if not NAME_PATTERN.fullmatch(name):
         raise Problem(
             f"'{name}' cannot name a run", "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit"
         )
     run = Run(own_root() / name)
-    if (run.path / "run.json").exists():
+    if (run.path / "run.json").exists() and not run.may_begin_again():
         raise Problem(f"run '{name}' exists", "", "add --resume to go on with it, or choose another --run name")
     try:
         (run.path / "rounds").mkdir(parents=True, exist_ok=True)
@@ -181,6 +184,11 @@ class Run:
         """Whether it was handed on for its records alone: nothing to embed with, nothing to map, nothing to go on from."""
         return not (self.num_rounds() or self.has_weights() or self.has_resume_point())
 
+    def may_begin_again(self) -> bool:
+        """Whether it failed or was cancelled before there was a record: nothing is lost when another takes its name."""
+        is_empty = not (self.metrics() or self.num_rounds() or self.has_resume_point())
+        return is_empty and self.status().state in ("failed", "cancelled")
+
     def damaged_files(self) -> list[str]:
         """Files of rounds whose bytes are not those that were written (by sha256), e.g. ``rounds/002/labels.npy``."""
         rounds = range(self.num_rounds())
@@ -198,6 +206,11 @@ class Run:
     def set_status(self, state: str, *, progress: Progress | None = None, error: str = "") -> None:
         """Write ``status.json`` with this process as the owner and the time as the heartbeat."""
         status.write(self.path / "status.json", state, progress or self.status().progress, error)
+
+    def describe(self, description: Description) -> None:
+        """Write down other decisions than those it began with (``training/further_rounds.py`` does, and notes it)."""
+        atomic.write_json(self.path / "run.json", dataclasses.asdict(dataclasses.replace(description, schema=SCHEMA)))
+        self.__dict__.pop("_description", None)
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one record (``kind`` is ``epoch`` or ``round``); readers see it whole or not at all."""

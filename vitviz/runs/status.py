@@ -31,7 +31,7 @@ def write(path: Path, state: str, progress: Progress, error: str) -> None:
     record = Status(
         state=state,
         pid=os.getpid(),
-        process_start=_process_start(os.getpid()),
+        process_start=process_start(os.getpid()),
         host=socket.gethostname(),
         heartbeat=time.time(),
         progress=progress,
@@ -56,13 +56,8 @@ def lock(path: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _is_alive(status: Status) -> bool:
-    if status.host != socket.gethostname():
-        return time.time() - status.heartbeat < 120
-    return abs(_process_start(status.pid) - status.process_start) < 1.0
-
-
-def _process_start(pid: int) -> float:
+def process_start(pid: int) -> float:
+    """When that process began, in seconds since 1970; -1 when there is none."""
     import psutil
 
     try:
@@ -71,3 +66,9 @@ def _process_start(pid: int) -> float:
         return -1.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.Error:
         return -1.0
+
+
+def _is_alive(status: Status) -> bool:
+    if status.host != socket.gethostname():
+        return time.time() - status.heartbeat < 120
+    return abs(process_start(status.pid) - status.process_start) < 1.0

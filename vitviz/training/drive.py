@@ -8,6 +8,7 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import Run
 from vitviz.runs.records import Progress, Projection
 from vitviz.training.methods import config_of, count_records, find_method
+from vitviz.training.save_and_stop import SavedAndStopped, asked_to_save_and_stop
 
 Report = Callable[[Progress, dict[str, Any]], None]
 
@@ -15,10 +16,11 @@ Report = Callable[[Progress, dict[str, Any]], None]
 def drive(run: Run, report: Report = lambda progress, record: None) -> None:
     """Train ``run`` to its end, from wherever it stands; ``report`` is told of every record.
 
-    On any way out the state says what happened; a run that was stopped can be driven again.
-    Raises: what training raises; KeyboardInterrupt passes through after the state is ``cancelled``.
+    On any way out the state says what happened; a run that was stopped can be driven again. After every record all is on the
+    disk, so a stop has nothing left to save: SIGUSR1 lets the record under way be finished if that takes less than 45 seconds.
+    Raises: what training raises; KeyboardInterrupt passes through after the state is ``cancelled`` (SIGUSR1: ``interrupted``).
     """
-    with run.owned():
+    with run.owned(), asked_to_save_and_stop() as is_asked:
         config = config_of(run)
         try:
             run.set_status("running", progress=_progress(run, config, "starting"))
@@ -27,11 +29,13 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
                 progress = _progress(run, config, f"{kind} {place}")
                 run.set_status("running", progress=progress)
                 report(progress, record)
+                if is_asked():
+                    raise SavedAndStopped
             _make_maps(run, config)
             done = _progress(run, config, "finished")
             run.set_status("finished", progress=Progress(done=done.done, total=done.done, note="finished"))
-        except KeyboardInterrupt:
-            run.set_status("cancelled")
+        except KeyboardInterrupt as stop:
+            run.set_status("interrupted" if isinstance(stop, SavedAndStopped) else "cancelled")
             raise
         except Problem as problem:
             run.set_status("failed", error=str(problem))
