@@ -83,6 +83,9 @@ def _add_train(verbs) -> None:
         "--seeds", metavar="0,1", type=_seeds, default=[], help="of such a preset: these seeds instead of its own"
     )
     train.add_argument("--settings", action="store_true", help="print every setting with its value, and stop")
+    train.add_argument(
+        "--estimate", action="store_true", help="train for a moment, say how long the run would take, and stop"
+    )
     train.set_defaults(command=commands.train)
 
 

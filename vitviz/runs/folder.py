@@ -55,8 +55,8 @@ def find_run(name: str) -> "Run":
     raise Problem(f"there is no run named '{name[:64]}'", "", "python -m vitviz runs lists those there are")
 
 
-def create_run(name: str, description: Description, samples: Samples) -> "Run":
-    """A new empty run in ``own_root()``; one that ended before its first record gives its name free.
+def create_run(name: str, description: Description, samples: Samples, *, root: Path | None = None) -> "Run":
+    """A new empty run in ``root``, else ``own_root()``; one that ended before its first record gives its name free.
 
     Raises: Problem for a bad name, a taken one, or a folder that cannot be written.
     """
@@ -64,7 +64,7 @@ def create_run(name: str, description: Description, samples: Samples) -> "Run":
         raise Problem(
             f"'{name}' cannot name a run", "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit"
         )
-    run = Run(own_root() / name)
+    run = Run((root or own_root()) / name)
     if (run.path / "run.json").exists() and not run.may_begin_again():
         raise Problem(f"run '{name}' exists", "", "add --resume to go on with it, or choose another --run name")
     try:

@@ -7,7 +7,8 @@ from vitviz.clustering.projection import project_rounds
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run
 from vitviz.runs.records import Progress, Projection
-from vitviz.training.methods import config_of, count_records, find_method
+from vitviz.training.methods import config_of, find_method
+from vitviz.training.planned_records import count_records
 from vitviz.training.save_and_stop import SavedAndStopped, asked_to_save_and_stop
 
 Report = Callable[[Progress, dict[str, Any]], None]

@@ -16,7 +16,7 @@ from vitviz.runs.export import export_folder
 from vitviz.runs.folder import Run, find_run, own_root
 from vitviz.runs.records import Job
 from vitviz.training.further_rounds import check_can_go_further
-from vitviz.training.queue import check_allowed, enqueue, own_run, promote, remove
+from vitviz.training.queue import check_allowed, enqueue, own_run, promote, took_out
 
 GRACE = 10.0
 """Seconds between asking a job to stop and ending it."""
@@ -35,6 +35,16 @@ def train_arguments(
     for change in changes:
         words += ["--set", change]
     return tuple(words) if variant else (*words, "--no-control")
+
+
+def resume_arguments(run: Run) -> tuple[str, ...]:
+    """The words after ``python -m vitviz`` that go on with a run that was stopped."""
+    return ("train", run.description().method, "--run", run.name, "--resume", "--no-control")
+
+
+def further_arguments(run: Run, name: str) -> tuple[str, ...]:
+    """The words after ``python -m vitviz`` that give a finished run, which lies under ``name``, one more round."""
+    return ("train", run.description().method, "--run", name, "--more-rounds", "1", "--no-control")
 
 
 def line_of(arguments: Sequence[str]) -> str:
@@ -59,7 +69,7 @@ def resume(name: str) -> None:
     check_allowed()
     run = own_run(name)
     if (run.path / "run.json").exists():
-        enqueue(name, ("train", run.description().method, "--run", name, "--resume", "--no-control"))
+        enqueue(name, resume_arguments(run))
     elif job := jobs.read_job(run):
         enqueue(name, job.arguments)
     else:
@@ -79,7 +89,7 @@ def further_round(name: str, *, copy: str = "") -> str:
         own_root().mkdir(parents=True, exist_ok=True)
         export_folder(run, own_root() / copy)
         name = copy
-    enqueue(name, ("train", run.description().method, "--run", name, "--more-rounds", "1", "--no-control"))
+    enqueue(name, further_arguments(run, name))
     return name
 
 
@@ -90,10 +100,9 @@ def cancel(name: str, *, grace: float = GRACE) -> None:
     """
     check_allowed()
     run = own_run(name)
-    job = jobs.read_job(run)
-    if job is not None and jobs.is_waiting(job):
-        remove(name)
+    if took_out(run):
         return
+    job = jobs.read_job(run)
     if job is None or not jobs.is_at_work(run, job):
         raise Problem(f"run '{name}' is not being trained by a job", "", "stop it where it was started")
     if not _end_group(run, job, signal.SIGTERM, grace):

@@ -11,7 +11,6 @@ from vitviz.config import from_plain, unknown_name
 from vitviz.runs.folder import Run
 from vitviz.training import coat, deep_clustering, idec, subspace, subspace_model, supertokens
 from vitviz.training.configs import CONFIGS, CONTROLS
-from vitviz.training.subspace_config import SubspaceConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +53,3 @@ def config_of(run: Run) -> Any:
     """The settings a run was made with, as its method's config."""
     about = run.description()
     return from_plain(find_method(about.method).config, about.settings)
-
-
-def count_records(config: Any) -> int:
-    """How many records a run of ``config`` yields at the most (it may stop earlier)."""
-    if isinstance(config, SubspaceConfig):
-        return config.num_records()
-    rounds = getattr(config, "max_rounds", 0) * (getattr(config, "epochs_per_round", 0) + 1)
-    return config.epochs + getattr(config, "extra_epochs", 0) + 1 + rounds

@@ -85,14 +85,20 @@ def remove(name: str) -> None:
     Raises: Problem where training is switched off, or when it does not wait (any more).
     """
     check_allowed()
-    run = own_run(name)
+    if not took_out(own_run(name)):
+        raise Problem(f"run '{name}' does not wait in the queue")
+
+
+def took_out(run: Run) -> bool:
+    """Take a job out of the queue as :func:`remove` does; whether it was still there."""
     with jobs.changing() as lock:
         job = jobs.read_job(run)
         if lock is None or job is None or not jobs.is_waiting(job):
-            raise Problem(f"run '{name}' does not wait in the queue")
+            return False
         if job.before:
             run.set_status(job.before, error=job.before_error)
         jobs.forget(run)
+        return True
 
 
 def promote() -> None:
@@ -102,6 +108,12 @@ def promote() -> None:
     with jobs.changing(wait=0) as lock:
         if lock is not None and at_work() is None and (first := waiting()):
             _begin(first[0][0], lock)
+
+
+def job_environment() -> dict[str, str]:
+    """This process's environment for ``python -m vitviz``, which is found wherever it is started."""
+    paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
 def _check_free(run: Run) -> None:
@@ -114,12 +126,11 @@ def _check_free(run: Run) -> None:
 
 def _begin(run: Run, lock: int) -> None:
     """Start the process that watches over the job; it holds the lock until it has put itself down."""
-    paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     # the process forks and its first half ends at once: nobody here has to wait for the job, so none is left unburied
     with open(run.path / jobs.LOG, "ab") as log:
         subprocess.run(
             [sys.executable, "-m", "vitviz.training.supervise", run.name, str(lock)],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"},
+            env=job_environment(),
             pass_fds=(lock,),
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -17,7 +17,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("coat", "Clustering CoaT", "hub"),
         ("compare", "Compare", "compare_arrows"),
     ],
-    "Run": [("runs", "Runs", "folder_open")],
+    "Run": [("train", "Train", "model_training"), ("runs", "Runs", "folder_open")],
 }
 """Section to (file name, title, Material icon)."""
 

@@ -1,0 +1,202 @@
+"""What to train: method, preset, images, settings and name, as widgets; and the line of the command that they make."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from vitviz.config import from_plain, parse_settings, to_plain
+from vitviz.data.sets import SETS, find_images
+from vitviz.errors import Problem
+from vitviz.runs.folder import NAME_PATTERN, list_runs
+from vitviz.training.configs import CONFIGS, CONTROLS
+from vitviz.training.launch import train_arguments
+from vitviz.training.preset import Preset
+from vitviz.training.presets import PRESETS
+from vitviz.ui import train_words as words
+
+_SHOWN = ("epochs", "max_rounds", "num_clusters", "cluster_weight", "batch_size", "lr", "limit", "seed")
+"""Settings with a field of their own, where a method has them."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What would be trained: the run's name, the words after ``python -m vitviz`` that train it, and its settings.
+
+    ``control`` is the same for its control, or None.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    config: Any
+    control: tuple[str, tuple[str, ...]] | None
+
+
+def pick_choice() -> Choice:
+    """The widgets, and what they come to. Raises Problem for what cannot be trained, in the words of the command line."""
+    with st.container(horizontal=True):
+        method = st.selectbox(
+            "Method", list(CONFIGS), key="method", bind="query-params", on_change=_forget, args=("preset",)
+        )
+        preset_name = _pick_preset(method)
+        preset = PRESETS.get(preset_name)
+        row, start = _pick_row(preset), dict(preset.settings) if preset else {}
+        start |= preset.variants[row] if preset and row else {}
+        base = from_plain(CONFIGS[method], start)
+        source = _pick_source(base)
+    st.caption(preset.why if preset else words.METHODS[method])
+    source = _read_source(source, base)
+    values = _pick_settings(base, f"{method}_{preset_name}_{row}")
+    changes = _changes(base, {**values, "dataset": source})
+    config = from_plain(type(base), {**to_plain(base), **changes})
+    seed = changes.pop("seed", config.seed) if row else config.seed
+    words_of_changes = [f"{key.replace('_', '-')}={_text(value)}" for key, value in changes.items()]
+    usual = f"my-{(preset_name if preset else method).replace('_', '-')}"
+    given = _pick_name(usual, row=row, seed=seed)
+    arguments = train_arguments(
+        method, given, preset=preset_name if preset else "", variant=row, seed=seed, changes=words_of_changes
+    )
+    name = f"{given}-{row}-s{seed}" if row else given
+    return Choice(name, arguments, config, _pick_control(method, preset, given, config, words_of_changes))
+
+
+def _pick_preset(method: str) -> str:
+    names = [name for name, preset in PRESETS.items() if preset.method == method]
+    options = [words.OWN, *names]
+    return st.selectbox(
+        "Preset",
+        options,
+        index=min(1, len(names)),
+        key="preset",
+        bind="query-params",
+        help=words.PRESET,
+        on_change=_forget,
+        args=("row", "source"),
+    )
+
+
+def _pick_row(preset: Preset | None) -> str:
+    if preset is None or not preset.variants:
+        return ""
+    return st.selectbox("Row", list(preset.variants), key="row", bind="query-params", help=words.ROW)
+
+
+def _pick_source(base: Any) -> str:
+    options = [*_here(), words.OWN_PATH]
+    start = options.index(base.dataset) if base.dataset in options else 0
+    return st.selectbox("Images", options, index=start, key="source", bind="query-params", help=words.DATASET)
+
+
+def _read_source(source: str, base: Any) -> str:
+    """The data set that was chosen, a name or the path that is typed here, and what is known of it."""
+    if source != words.OWN_PATH:
+        st.caption(SETS[source].description)
+        if base.dataset in SETS and base.dataset not in _here():
+            st.warning(words.not_here(SETS[base.dataset]), icon=":material/image_not_supported:")
+        return source
+    path = st.text_input(words.PATH, key="path", placeholder="/home/me/photos").strip()
+    if not path:
+        raise Problem("there are no images yet", "", "type the path of a folder, .zip, .parquet or .mat file")
+    st.caption(words.found(*_look_into(path)))
+    return path
+
+
+def _here() -> list[str]:
+    return [name for name, known in SETS.items() if known.available()]
+
+
+@st.cache_data(ttl=20, max_entries=8, show_spinner="Looking into it …")
+def _look_into(path: str) -> tuple[int, tuple[str, ...]]:
+    """How many images are listed there, and their classes; none is decoded."""
+    listing = find_images(path).list_images()
+    if not len(listing):
+        raise Problem(f"{path} holds no images", "none of its files is an image by its name")
+    return len(listing), tuple(listing.class_names)
+
+
+def _pick_settings(base: Any, key: str) -> dict[str, Any]:
+    """The settings that have a field, and those that were typed."""
+    plain = to_plain(base)
+    values = {}
+    with st.container(horizontal=True):
+        for name in _SHOWN:
+            if name in plain:
+                values[name] = _field(name, plain[name], f"{key}_{name}")
+    with st.expander("All settings", icon=":material/tune:"):
+        typed = st.text_area(
+            words.MORE, key="set", bind="query-params", help=words.MORE_HELP, placeholder="weight-decay=0.1"
+        )
+        more = parse_settings(type(base), [line for line in typed.splitlines() if line.strip()])
+        st.dataframe(words.changed({**plain, **values, **more}), hide_index=True, height=240)
+    return {**values, **more}
+
+
+def _field(name: str, value: Any, key: str) -> Any:
+    """A number field; an empty one is a setting that may be left open."""
+    title = name.replace("_", " ")
+    if isinstance(value, float):
+        step = value / 4 or 0.01
+        return st.number_input(title, value=value, min_value=0.0, step=step, format="%g", key=key, width=140)
+    least = 0 if name in ("seed", "max_rounds") else 1
+    return st.number_input(title, value=value, min_value=least, step=1, key=key, placeholder="all", width=140)
+
+
+def _changes(base: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``values`` that are not what the preset or the method says anyway."""
+    plain = to_plain(base)
+    return {name: value for name, value in values.items() if _plain(value) != plain[name]}
+
+
+def _pick_name(usual: str, *, row: str, seed: int) -> str:
+    """The name that was typed, else the first of ``usual``, ``usual-2`` ... that is free."""
+    taken = {run.name for run in list_runs()}
+    ending = f"-{row}-s{seed}" if row else ""
+    free = next(name for name in _numbered(usual) if f"{name}{ending}" not in taken)
+    typed = st.text_input("Name of the run", key="name", placeholder=free, help=words.NAME).strip()
+    name = typed or free
+    if not NAME_PATTERN.fullmatch(f"{name}{ending}"):
+        raise Problem(
+            f"'{name[:64]}{ending}' cannot name a run",
+            "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit",
+        )
+    return name
+
+
+def _pick_control(
+    method: str, preset: Preset | None, name: str, config: Any, changes: list[str]
+) -> tuple[str, tuple[str, ...]] | None:
+    """The run to compare with, when it is wanted."""
+    changed = CONTROLS[method](config) if method in CONTROLS and getattr(config, "max_rounds", 0) else None
+    if not changed or not st.toggle(
+        words.CONTROL, value=True, key="control", bind="query-params", help=words.CONTROL_HELP
+    ):
+        return None
+    kept = [change for change in changes if change.partition("=")[0].replace("-", "_") not in changed]
+    pull = [f"{key.replace('_', '-')}={_text(value)}" for key, value in changed.items()]
+    own = next((key for key, known in PRESETS.items() if known is preset), "")
+    control = f"{name[:56]}-control"
+    return control, train_arguments(method, control, preset=own, changes=[*kept, *pull])
+
+
+def _forget(*keys: str) -> None:
+    """What was chosen among another method's or preset's options."""
+    for key in (*keys, "row", "source"):
+        st.session_state.pop(key, None)
+        st.query_params.pop(key, None)
+
+
+def _numbered(name: str):
+    yield name
+    number = 2
+    while True:
+        yield f"{name}-{number}"
+        number += 1
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
