@@ -10,7 +10,7 @@ from vitviz.errors import Problem
 from vitviz.runs.export import export_folder
 from vitviz.runs.folder import Run, own_root
 from vitviz.training.drive import drive
-from vitviz.training.further_rounds import add_rounds
+from vitviz.training.further_rounds import add_rounds, check_can_go_further
 
 pytestmark = pytest.mark.usefixtures("same_signals")
 
@@ -79,11 +79,20 @@ def test_the_command_names_the_run_and_each_setting_once(capsys):
     assert printed["max-rounds"] == "3" and printed["limit"] == "200"
 
 
-@pytest.mark.parametrize("state", ["running", "failed", "cancelled", "queued"])
+@pytest.mark.parametrize("state", ["failed", "cancelled", "interrupted", "queued"])
 def test_a_run_that_is_not_finished_has_to_be_resumed_first(own_copy, state):
     own_copy.set_status(state)
     with pytest.raises(Problem, match="run 'tiny' is not finished; resume it first"):
         add_rounds(own_copy, 1)
+
+
+def test_a_run_that_another_process_writes_is_left_alone(own_copy):
+    own_copy.set_status("running")
+    with pytest.raises(Problem, match="run 'tiny' is not finished"):
+        check_can_go_further(own_copy)
+    with own_copy.owned(), pytest.raises(Problem, match="run 'tiny' is being written by process"):
+        add_rounds(Run(own_copy.path), 1)
+    assert Run(own_copy.path).description().settings["max_rounds"] == 2
 
 
 def test_other_methods_shipped_runs_and_no_rounds_are_refused(finished_idec, own_copy, monkeypatch):

@@ -12,11 +12,11 @@ METHODS = ("deep_clustering",)
 """Methods whose rounds each begin with a fresh optimiser, so that the last weights are all that a further one needs."""
 
 
-def check_can_go_further(run: Run) -> None:
-    """Raises Problem for a run that is not finished, of another method, or handed on without weights."""
+def check_can_go_further(run: Run, *, states: tuple[str, ...] = ("finished",)) -> None:
+    """Raises Problem for a run in none of those states, of another method, or handed on without weights."""
     if run.description().method not in METHODS:
         raise Problem(f"run '{run.name}' has no further round", "only deep clustering goes on round by round")
-    if run.status().state != "finished":
+    if run.status().state not in states:
         raise Problem(f"run '{run.name}' is not finished", "", "resume it first")
     if not run.num_rounds() or not (run.has_weights() or run.has_resume_point()):
         raise Problem(f"run '{run.name}' has nothing to go on from", "it was handed on without rounds or weights")
@@ -36,7 +36,8 @@ def add_rounds(run: Run, number: int) -> None:
         )
     if number < 1:
         raise Problem(f"more_rounds={number} must be at least 1")
-    check_can_go_further(run)
+    # a job says "running" before its process comes here; who else writes the run is kept out by the lock
+    check_can_go_further(run, states=("finished", "running"))
     with run.owned():
         done = run.num_rounds()
         if not run.has_resume_point():

@@ -74,7 +74,8 @@ def papers() -> None:
 def make_your_own() -> None:
     """The lines that make and list runs."""
     st.header("Make your own")
-    st.markdown("In a terminal beside the app; the run appears here as soon as its first round is finished.")
+    st.markdown("On the page Train, or in a terminal beside the app; the run appears here while it grows.")
+    st.page_link(page("train"), label="Train a run", icon=":material/model_training:")
     st.code(
         "python -m vitviz train deep_clustering --preset digits --set seed=1 --run my-digits\n"
         "python -m vitviz train deep_clustering --set dataset=path/to/folder --set num-clusters=5 --run my-photos\n"

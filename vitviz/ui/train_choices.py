@@ -10,6 +10,7 @@ from vitviz.config import from_plain, parse_settings, to_plain
 from vitviz.data.sets import SETS, find_images
 from vitviz.errors import Problem
 from vitviz.runs.folder import NAME_PATTERN, list_runs
+from vitviz.runs.jobs import list_jobs
 from vitviz.training.configs import CONFIGS, CONTROLS
 from vitviz.training.launch import train_arguments
 from vitviz.training.preset import Preset
@@ -36,9 +37,7 @@ class Choice:
 def pick_choice() -> Choice:
     """The widgets, and what they come to. Raises Problem for what cannot be trained, in the words of the command line."""
     with st.container(horizontal=True):
-        method = st.selectbox(
-            "Method", list(CONFIGS), key="method", bind="query-params", on_change=_forget, args=("preset",)
-        )
+        method = st.selectbox("Method", list(CONFIGS), key="method", bind="query-params", on_change=_follow_method)
         preset_name = _pick_preset(method)
         preset = PRESETS.get(preset_name)
         row, start = _pick_row(preset), dict(preset.settings) if preset else {}
@@ -48,7 +47,7 @@ def pick_choice() -> Choice:
     st.caption(preset.why if preset else words.METHODS[method])
     source = _read_source(source, base)
     values = _pick_settings(base, f"{method}_{preset_name}_{row}")
-    changes = _changes(base, {**values, "dataset": source})
+    changes = _changes(base, {"dataset": source, **values})
     config = from_plain(type(base), {**to_plain(base), **changes})
     seed = changes.pop("seed", config.seed) if row else config.seed
     words_of_changes = [f"{key.replace('_', '-')}={_text(value)}" for key, value in changes.items()]
@@ -62,18 +61,8 @@ def pick_choice() -> Choice:
 
 
 def _pick_preset(method: str) -> str:
-    names = [name for name, preset in PRESETS.items() if preset.method == method]
-    options = [words.OWN, *names]
-    return st.selectbox(
-        "Preset",
-        options,
-        index=min(1, len(names)),
-        key="preset",
-        bind="query-params",
-        help=words.PRESET,
-        on_change=_forget,
-        args=("row", "source"),
-    )
+    look = {"help": words.PRESET, "on_change": _follow_preset}
+    return st.selectbox("Preset", _presets(method), key="preset", bind="query-params", **look)
 
 
 def _pick_row(preset: Preset | None) -> str:
@@ -83,9 +72,8 @@ def _pick_row(preset: Preset | None) -> str:
 
 
 def _pick_source(base: Any) -> str:
-    options = [*_here(), words.OWN_PATH]
-    start = options.index(base.dataset) if base.dataset in options else 0
-    return st.selectbox("Images", options, index=start, key="source", bind="query-params", help=words.DATASET)
+    options = [*sorted(_here(), key=lambda name: name != base.dataset), words.OWN_PATH]
+    return st.selectbox("Images", options, key="source", bind="query-params", help=words.DATASET)
 
 
 def _read_source(source: str, base: Any) -> str:
@@ -150,7 +138,7 @@ def _changes(base: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pick_name(usual: str, *, row: str, seed: int) -> str:
     """The name that was typed, else the first of ``usual``, ``usual-2`` ... that is free."""
-    taken = {run.name for run in list_runs()}
+    taken = {run.name for run in list_runs()} | {run.name for run, _ in list_jobs()}
     ending = f"-{row}-s{seed}" if row else ""
     free = next(name for name in _numbered(usual) if f"{name}{ending}" not in taken)
     typed = st.text_input("Name of the run", key="name", placeholder=free, help=words.NAME).strip()
@@ -179,11 +167,25 @@ def _pick_control(
     return control, train_arguments(method, control, preset=own, changes=[*kept, *pull])
 
 
-def _forget(*keys: str) -> None:
-    """What was chosen among another method's or preset's options."""
-    for key in (*keys, "row", "source"):
-        st.session_state.pop(key, None)
-        st.query_params.pop(key, None)
+def _follow_method() -> None:
+    """Another method has other presets: its first is chosen."""
+    st.session_state["preset"] = _presets(st.session_state["method"])[0]
+    _follow_preset()
+
+
+def _follow_preset() -> None:
+    """Another preset has other rows, and images of its own."""
+    preset = PRESETS.get(st.session_state["preset"])
+    base = from_plain(CONFIGS[st.session_state["method"]], dict(preset.settings) if preset else {})
+    here = _here()
+    st.session_state["source"] = base.dataset if base.dataset in here else here[0]
+    if preset and preset.variants:
+        st.session_state["row"] = next(iter(preset.variants))
+
+
+def _presets(method: str) -> list[str]:
+    """The presets of a method, and last none of them."""
+    return [*(name for name, preset in PRESETS.items() if preset.method == method), words.OWN]
 
 
 def _numbered(name: str):
