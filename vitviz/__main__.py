@@ -1,13 +1,14 @@
 """``python -m vitviz``: train, look at, map and export runs from a terminal. Torch is imported only by what needs it."""
 
 import argparse
+import os
 import signal
 import sys
 
 from vitviz import commands
 from vitviz.errors import Problem
 from vitviz.training.presets import PRESETS
-from vitviz.training.save_and_stop import SavedAndStopped
+from vitviz.training.save_and_stop import STOPPED, STOPPED_FOR_LATER, SavedAndStopped
 
 _TRAIN_HELP = """\
 Train METHOD into a run folder, one record at a time. Stop it with Ctrl-C and go on with --resume.
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as stop:
         print("\nvitviz: stopped; the same command with --resume goes on", file=sys.stderr)
-        return 75 if isinstance(stop, SavedAndStopped) else 130
+        return STOPPED_FOR_LATER if isinstance(stop, SavedAndStopped) else STOPPED
     except BrokenPipeError:
         return 0
     return 0
@@ -147,5 +148,14 @@ def _stop(number, frame) -> None:
     raise KeyboardInterrupt
 
 
+def _leave(code: int) -> None:
+    """End the process; one that was asked to stop goes at once: all is on the disk, and taking torch down lasts a second."""
+    if code not in (STOPPED, STOPPED_FOR_LATER):
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

@@ -105,8 +105,8 @@ def cancel(name: str, *, grace: float = GRACE) -> None:
     job = jobs.read_job(run)
     if job is None or not jobs.is_at_work(run, job):
         raise Problem(f"run '{name}' is not being trained by a job", "", "stop it where it was started")
-    if not _end_group(run, job, signal.SIGTERM, grace):
-        _end_group(run, job, signal.SIGKILL, grace)
+    if not _end_group(job, signal.SIGTERM, grace):
+        _end_group(job, signal.SIGKILL, grace)
     _settle(run)
     promote()
 
@@ -120,14 +120,14 @@ def dismiss(name: str) -> None:
         jobs.forget(run)
 
 
-def _end_group(run: Run, job: Job, number: int, seconds: float) -> bool:
-    """Send the signal to the job's group, and wait until all there have ended or its leader says so, at most so long."""
+def _end_group(job: Job, number: int, seconds: float) -> bool:
+    """Send the signal to the job's group, and wait until nobody is left in it, at most so long."""
     try:
         os.killpg(job.leader, number)
     except ProcessLookupError:
         return True
     deadline = time.monotonic() + seconds
-    while jobs.processes_of(job) and jobs.read_job(run) == job:
+    while jobs.processes_of(job):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)

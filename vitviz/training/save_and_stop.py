@@ -5,6 +5,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+STOPPED, STOPPED_FOR_LATER = 130, 75
+"""What ``python -m vitviz`` returns when it was asked to stop, and when it was asked to save and stop ("try again")."""
 SAVE_WITHIN = 45.0
 """Seconds that the record under way is given to be finished."""
 

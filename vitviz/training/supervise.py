@@ -17,10 +17,9 @@ from vitviz.runs import jobs, status
 from vitviz.runs.folder import Run, own_root
 from vitviz.runs.records import Job, Progress
 from vitviz.training.queue import promote
+from vitviz.training.save_and_stop import STOPPED, STOPPED_FOR_LATER
 
 NICE = 10
-STOPPED, STOPPED_FOR_LATER = 130, 75
-"""What ``python -m vitviz train`` returns when it was asked to stop, and when it was asked to save and stop."""
 _LOOK_EVERY = 1.0
 
 
