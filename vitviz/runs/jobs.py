@@ -44,11 +44,13 @@ def read_job(run: Run) -> Job | None:
         return None
 
 
-def write_job(run: Run, job: Job) -> None:
-    """Put down what the job is now. Raises Problem when the folder cannot be written."""
+def write_job(run: Run, job: Job, *, state: str = "") -> None:
+    """Put down what the job is now, and the run's state where one is given. Raises Problem when the folder cannot be written."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         atomic.write_json(run.path / _RECORD, dataclasses.asdict(job))
+        if state:
+            run.set_status(state)
     except OSError as error:
         why = error.strerror or str(error)
         raise Problem(f"run '{run.name}' cannot be written to {run.path.parent}", why) from error
@@ -125,11 +127,12 @@ def tail(run: Run, num_bytes: int = 4_000) -> str:
 def bound_log(run: Run) -> None:
     """Keep the log's last part alone once it is longer than a megabyte; a line written meanwhile may be lost."""
     path = run.path / LOG
-    if path.stat().st_size > _MOST_BYTES:
-        kept = tail(run, _KEPT_BYTES)
-        with open(path, "r+b") as file:
-            file.truncate(0)
-            file.write(kept.encode())
+    with contextlib.suppress(FileNotFoundError):  # somebody threw the folder away
+        if path.stat().st_size > _MOST_BYTES:
+            kept = tail(run, _KEPT_BYTES)
+            with open(path, "r+b") as file:
+                file.truncate(0)
+                file.write(kept.encode())
 
 
 def _lock(descriptor: int, deadline: float) -> bool:

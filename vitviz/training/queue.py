@@ -17,11 +17,6 @@ from vitviz.runs.folder import NAME_PATTERN, Run, own_root
 from vitviz.runs.records import Job
 
 MOST_WAITING = 5
-NOT_ALLOWED = Problem(
-    "training is switched off on this server",
-    "it was started with VITVIZ_ALLOW_TRAIN=0",
-    "train on a machine of your own, or ask whoever runs it",
-)
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _STARTING = 30
@@ -35,7 +30,11 @@ def is_allowed() -> bool:
 def check_allowed() -> None:
     """Raises Problem where training is switched off."""
     if not is_allowed():
-        raise NOT_ALLOWED
+        raise Problem(
+            "training is switched off on this server",
+            "it was started with VITVIZ_ALLOW_TRAIN=0",
+            "train on a machine of your own, or ask whoever runs it",
+        )
 
 
 def at_work() -> tuple[Run, Job] | None:
@@ -70,12 +69,11 @@ def enqueue(name: str, arguments: tuple[str, ...]) -> None:
         _check_free(run)
         if len(waiting()) >= MOST_WAITING:
             raise Problem(f"{MOST_WAITING} runs are waiting already", "", "remove one of them, or wait for the first")
-        before = run.status() if (run.path / "status.json").exists() else None
         job = Job(arguments=arguments, asked=time.time())
-        if before is not None:
+        if (run.path / "status.json").exists():
+            before = run.status()
             job = replace(job, before=before.state, before_error=before.error)
-        jobs.write_job(run, job)
-        run.set_status("queued")
+        jobs.write_job(run, job, state="queued")
     promote()
 
 
@@ -127,15 +125,21 @@ def _check_free(run: Run) -> None:
 def _begin(run: Run, lock: int) -> None:
     """Start the process that watches over the job; it holds the lock until it has put itself down."""
     # the process forks and its first half ends at once: nobody here has to wait for the job, so none is left unburied
-    with open(run.path / jobs.LOG, "ab") as log:
-        subprocess.run(
-            [sys.executable, "-m", "vitviz.training.supervise", run.name, str(lock)],
-            env=job_environment(),
-            pass_fds=(lock,),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            timeout=_STARTING,
-            check=True,
-        )
+    command = [sys.executable, "-m", "vitviz.training.supervise", run.name, str(lock)]
+    try:
+        with open(run.path / jobs.LOG, "ab") as log:
+            subprocess.run(
+                command,
+                env=job_environment(),
+                pass_fds=(lock,),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                timeout=_STARTING,
+                check=True,
+            )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Problem(
+            f"the job of run '{run.name}' could not be started", str(error), "its job.log may say why"
+        ) from error

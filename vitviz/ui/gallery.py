@@ -13,7 +13,7 @@ from vitviz.explain.sheets import map_thumbnail
 from vitviz.explain.subspace import layer_of, order_images, take_snapshot
 from vitviz.explain.subspace_weave import weave
 from vitviz.figures.theme import cluster_colors
-from vitviz.runs.folder import Run
+from vitviz.runs.folder import Run, list_runs
 from vitviz.training.presets import PRESETS
 from vitviz.ui.labels import safe_label
 from vitviz.ui.navigation import METHOD_PAGES, address_of, page
@@ -104,9 +104,27 @@ def table(runs: Sequence[Run]) -> None:
     )
 
 
+def growing_table() -> None:
+    """The table of all runs, looked at again every three seconds while one is being trained."""
+    is_growing = _is_any_growing(list_runs())
+
+    @st.fragment(run_every=3 if is_growing else None)
+    def tick() -> None:
+        runs = list_runs()
+        table(runs)
+        if _is_any_growing(runs) != is_growing:
+            st.rerun()
+
+    tick()
+
+
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _photograph(name: str) -> np.ndarray:
     return open_photograph(name, max_side=360).pixels
+
+
+def _is_any_growing(runs: Sequence[Run]) -> bool:
+    return any(not run.is_shipped() and run.status().state == "running" for run in runs)
 
 
 def _has_page(run: Run) -> bool:

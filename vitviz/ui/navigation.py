@@ -40,6 +40,11 @@ def address_of(run: Run) -> str:
     return f"compare?table=own&runs={run.name}" if is_bare else f"{known}?run={run.name}"
 
 
+def is_shown(run: Run) -> bool:
+    """Whether the page of its method has something of the run to show by now: while it grows, some need its first weights."""
+    return METHOD_PAGES.get(run.description().method) not in _NEED_WEIGHTS or not run.is_scores_only()
+
+
 def pages() -> dict[str, list]:
     """Every section with its ``st.Page`` objects, for ``st.navigation``."""
     return {section: [page(name) for name, _, _ in entries] for section, entries in SECTIONS.items()}

@@ -13,7 +13,7 @@ from vitviz.training import launch, queue
 from vitviz.ui import run_views
 from vitviz.ui import train_words as words
 from vitviz.ui.labels import safe_label
-from vitviz.ui.navigation import address_of, page
+from vitviz.ui.navigation import address_of, is_shown, page
 from vitviz.ui.problems import shown_problems
 
 _ENDED = 4
@@ -44,8 +44,8 @@ def show_now() -> None:
 
 
 def link_to(run: Run, label: str) -> None:
-    """A link to the page that shows the run; nothing before it is one."""
-    if (run.path / "run.json").exists():
+    """A link to the page that shows the run; nothing before there is something to show."""
+    if _is_shown(run):
         name, _, query = address_of(run).partition("?")
         st.page_link(page(name), label=label, icon=":material/arrow_forward:", query_params=dict(parse_qsl(query)))
 
@@ -54,9 +54,17 @@ def _signature() -> tuple:
     """Changes whenever the rest of the page has to be drawn anew: a job began, ended, came or went."""
     working = queue.at_work()
     name = "" if working is None else working[0].name
-    has_run = working is not None and (working[0].path / "run.json").exists()
     ended = [(run.name, run.status().state) for run, _ in _ended()]
-    return name, has_run, tuple(run.name for run, _ in queue.waiting()), tuple(ended)
+    return (
+        name,
+        working is not None and _is_shown(working[0]),
+        tuple(run.name for run, _ in queue.waiting()),
+        tuple(ended),
+    )
+
+
+def _is_shown(run: Run) -> bool:
+    return (run.path / "run.json").exists() and is_shown(run)
 
 
 def _is_anything_going_on(signature: tuple) -> bool:

@@ -1,7 +1,9 @@
 """Before a run begins: the line that does the same, what it would cost, and the button."""
 
+import os
 import subprocess
 import sys
+import threading
 
 import streamlit as st
 
@@ -10,6 +12,7 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs, own_root
 from vitviz.training import launch, queue
 from vitviz.training.further_rounds import check_can_go_further
+from vitviz.training.supervise import NICE
 from vitviz.ui import train_words as words
 from vitviz.ui.labels import safe_label
 from vitviz.ui.problems import shown_problems
@@ -99,22 +102,35 @@ def _show_estimate(choice: Choice, *, is_wanted: bool) -> None:
 
 def _estimate(arguments: tuple[str, ...]) -> str:
     """What the command line says to ``train ... --estimate``. Raises Problem with its sentence when it refuses."""
+    lock = _estimating()
+    if not lock.acquire(blocking=False):
+        raise Problem(words.ESTIMATE_BUSY, "", "try again in a moment")
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = [sys.executable, "-m", "vitviz", *arguments]
     try:
-        done = subprocess.run(
-            command,
-            env=queue.job_environment(),
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        with subprocess.Popen(command, env=queue.job_environment(), **pipes) as process:
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
+            told, complaints = _communicate(process)
+    finally:
+        lock.release()
+    if process.returncode:
+        said = [line for line in complaints.splitlines() if line.strip()]
+        raise Problem(said[-1].removeprefix("vitviz: ") if said else words.ESTIMATE_FAILED)
+    return told
+
+
+def _communicate(process: subprocess.Popen) -> tuple[str, str]:
+    try:
+        return process.communicate(timeout=_SECONDS)
     except subprocess.TimeoutExpired:
+        process.kill()
         raise Problem(words.ESTIMATE_LATE.format(seconds=_SECONDS), "", "the run may still be started") from None
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise Problem(said[-1].removeprefix("vitviz: ") if said else "the estimate failed")
-    return done.stdout
+
+
+@st.cache_resource(show_spinner=False)
+def _estimating() -> threading.Lock:
+    """Held while this server estimates: two at a time would measure each other."""
+    return threading.Lock()
 
 
 def _can_go_on(run: Run) -> bool:

@@ -40,6 +40,8 @@ CONTROL_HELP = (
 )
 ESTIMATE = "Trains for a moment on a part of the images, in a folder that is thrown away. It takes some seconds."
 NO_ESTIMATE = "Not estimated yet: press **Estimate** to see how long this would take and what memory it wants."
+ESTIMATE_BUSY = "another estimate is under way on this server"
+ESTIMATE_FAILED = "the estimate came to an end without a word"
 ESTIMATE_LATE = "the estimate did not come to an end within {seconds} seconds"
 FURTHER = (
     "A run that was stopped goes on after its last record, to the same result. A finished deep clustering can have **one more "
