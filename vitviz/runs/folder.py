@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -83,6 +84,7 @@ class Run:
     def __init__(self, path: Path):
         self.path = path
         self.name = path.name
+        self._telling = threading.Lock()
 
     # What there is
 
@@ -205,7 +207,14 @@ class Run:
 
     def set_status(self, state: str, *, progress: Progress | None = None, error: str = "") -> None:
         """Write ``status.json`` with this process as the owner and the time as the heartbeat."""
-        status.write(self.path / "status.json", state, progress or self.status().progress, error)
+        with self._telling:
+            status.write(self.path / "status.json", state, progress or self.status().progress, error)
+
+    def beat(self) -> None:
+        """Say again what was said last, with the time as the heartbeat; may be called from another thread."""
+        with self._telling, contextlib.suppress(OSError):
+            told = self.status()
+            status.write(self.path / "status.json", told.state, told.progress, told.error)
 
     def describe(self, description: Description) -> None:
         """Write down other decisions than those it began with (``training/further_rounds.py`` does, and notes it)."""

@@ -1,6 +1,8 @@
 """Drain a method into its run: state, heartbeat, maps at the end, and one sentence when something goes wrong."""
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from vitviz.clustering.projection import project_rounds
@@ -12,6 +14,8 @@ from vitviz.training.planned_records import count_records
 from vitviz.training.save_and_stop import SavedAndStopped, asked_to_save_and_stop
 
 Report = Callable[[Progress, dict[str, Any]], None]
+BEAT_EVERY = 30.0
+"""Seconds from one heartbeat to the next, between which a record may come or not."""
 
 
 def drive(run: Run, report: Report = lambda progress, record: None) -> None:
@@ -21,7 +25,7 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
     disk, so a stop has nothing left to save: SIGUSR1 lets the record under way be finished if that takes less than 45 seconds.
     Raises: what training raises; KeyboardInterrupt passes through after the state is ``cancelled`` (SIGUSR1: ``interrupted``).
     """
-    with run.owned(), asked_to_save_and_stop() as is_asked:
+    with run.owned(), asked_to_save_and_stop() as is_asked, _beating(run):
         config = config_of(run)
         try:
             run.set_status("running", progress=_progress(run, config, "starting"))
@@ -55,6 +59,24 @@ def make_projection(run: Run, engine: str, *, seed: int) -> Projection:
     projection = Projection(points=points, engine=engine, seed=seed, settings=settings)
     run.save_projection(projection)
     return projection
+
+
+@contextlib.contextmanager
+def _beating(run: Run) -> Iterator[None]:
+    """Within, a thread says twice a minute that this process lives: from another machine nothing else tells it."""
+    is_over = threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(BEAT_EVERY):
+            run.beat()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _make_maps(run: Run, config: Any) -> None:
