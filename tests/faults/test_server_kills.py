@@ -39,16 +39,18 @@ from streamlit.testing.v1 import AppTest
 
 app = AppTest.from_file("vitviz/ui/router.py", default_timeout=60).run()
 app.switch_page("../../pages/train.py")
-app.query_params.update({"preset": "none", "control": "false", "set": sys.argv[2]})
+app.query_params.update({"preset": "none", "control": "false", "set": sys.argv[1]})
 app.run()
-app.text_input(key="name").set_value(sys.argv[1]).run()
 print("ready", flush=True)
 for line in sys.stdin:
+    word, _, name = line.strip().partition(" ")
+    if word == "start":
+        app.text_input(key="name").set_value(name).run()
     began = time.monotonic()
-    if line.strip() == "look":
+    if word == "look":
         app.run()
     else:
-        app.button(key=line.strip()).click().run()
+        app.button(key=word).click().run()
     seconds = time.monotonic() - began
     told = [text.value for text in (*app.warning, *app.error)] + [bar.proto.text for bar in app.get("progress")]
     print(json.dumps({"seconds": seconds, "told": told, "fault": bool(app.exception)}), flush=True)
@@ -58,10 +60,10 @@ for line in sys.stdin:
 class Page:
     """The page in a process of its own, as the server has it."""
 
-    def __init__(self, name: str):
+    def __init__(self):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, name, SETTINGS], cwd=ROOT, start_new_session=True, **pipes
+            [sys.executable, "-c", SERVER, SETTINGS], cwd=ROOT, start_new_session=True, **pipes
         )
         assert self.process.stdout.readline() == "ready\n"
 
@@ -113,30 +115,35 @@ def _wait_until(condition, seconds: float = 120) -> None:
         time.sleep(0.02)
 
 
-def _kill_a_server(name: str, delay: float) -> tuple[bool, float, int]:
-    """Whether its job was found again and had gone on, seconds that cancelling took, processes that were left."""
-    run, first = Run(own_root() / name), Page(name)
-    first.ask("start")
+def _kill_server(server: Page, name: str, delay: float) -> tuple[Page, tuple[bool, float, int]]:
+    """Kill it ``delay`` seconds after it was asked for a run; the server that follows it, and what that finds.
+
+    Whether the job was found again and had gone on, seconds that cancelling took, processes that were left.
+    """
+    run = Run(own_root() / name)
+    server.ask(f"start {name}")
     _wait_until(lambda: (run.path / "job.json").exists())
     time.sleep(delay)
-    first.kill()
+    server.kill()
     before = len(run.metrics())
 
-    second = Page(name)
+    following = Page()
     _wait_until(lambda: len(run.metrics()) > before)
-    second.ask("look")
-    is_found = any(name in line for line in second.answer()["told"])
-    second.ask("cancel")
-    cancelled = second.answer()
+    following.ask("look")
+    is_found = any(name in line for line in following.answer()["told"])
+    following.ask("cancel")
+    cancelled = following.answer()
     assert f"**{name}** was cancelled." in cancelled["told"] and run.status().state == "cancelled"
     assert run.damaged_files() == []
-    second.kill()
-    return is_found, cancelled["seconds"], len(_of_a_job())
+    return following, (is_found, cancelled["seconds"], len(_of_a_job()))
 
 
 def _kill_servers(number: int, seed: int) -> dict[str, object]:
-    draw = random.Random(seed)
-    found = [_kill_a_server(f"run{index}", draw.choice((0.0, draw.uniform(0, 6)))) for index in range(number)]
+    draw, server, found = random.Random(seed), Page(), []
+    for index in range(number):
+        server, one = _kill_server(server, f"run{index}", draw.choice((0.0, draw.uniform(0, 5))))
+        found.append(one)
+    server.kill()
     again, seconds, left = zip(*found, strict=True)
     report = {
         "found again": sum(again),

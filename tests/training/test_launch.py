@@ -21,7 +21,7 @@ CHANGES = {
     "depth": 1,
     "epochs": 2,
     "extra_epochs": 0,
-    "max_rounds": 25,
+    "max_rounds": 12,
     "epochs_per_round": 3,
     "num_restarts": 2,
     "stop_rule": "max_rounds",
@@ -39,7 +39,7 @@ def nobody_is_left() -> Iterator[None]:
 
 
 def begin(name: str) -> Run:
-    """A tiny run of 102 records, begun by a job."""
+    """A tiny run of 51 records, begun by a job."""
     changes = [f"{key}={value}" for key, value in CHANGES.items()]
     launch.start(name, launch.train_arguments("deep_clustering", name, changes=changes))
     return Run(own_root() / name)
@@ -65,7 +65,7 @@ def test_a_run_is_trained_apart_from_whoever_asked_cancelled_and_resumed_to_the_
     launch.cancel("apart")
     assert run.status().state == "cancelled" and queue.at_work() is None
     wait_until(lambda: not jobs.processes_of(job))
-    assert 3 <= len(run.metrics()) < 102 and "stopped; the same command with --resume goes on" in jobs.tail(run)
+    assert 3 <= len(run.metrics()) < 51 and "stopped; the same command with --resume goes on" in jobs.tail(run)
 
     launch.resume("apart")
     wait_until(lambda: run.status().state == "running" and run.status().pid != jobs.read_job(run).leader)
@@ -74,7 +74,7 @@ def test_a_run_is_trained_apart_from_whoever_asked_cancelled_and_resumed_to_the_
     wait_until(lambda: run.status().state == "finished")
     wait_until(lambda: queue.at_work() is None)
 
-    whole = start("whole", max_rounds=25, epochs_per_round=3)
+    whole = start("whole", max_rounds=12, epochs_per_round=3)
     drive(whole)
     assert content_of(run) == content_of(whole)
 
