@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -61,6 +62,8 @@ def test_a_run_is_trained_apart_from_whoever_asked_cancelled_and_resumed_to_the_
     assert trainer.nice() == psutil.Process(job.leader).nice() == NICE
     assert psutil.Process(job.leader).ppid() != os.getpid() and psutil.Process().children() == []
     assert jobs.held_bytes(job) > 50e6
+    score = Path(f"/proc/{trainer.pid}/oom_score_adj")
+    assert not score.exists() or int(score.read_text()) >= 500
 
     launch.cancel("apart")
     assert run.status().state == "cancelled" and queue.at_work() is None

@@ -1,12 +1,14 @@
 """The queue on the disk: order, bound, removal, one at work. Nothing is trained here, and no process is started."""
 
 import json
+import os
 
 import pytest
 
 from vitviz.errors import Problem
 from vitviz.runs import jobs
 from vitviz.runs.folder import Run, create_run, own_root
+from vitviz.runs.records import Job
 from vitviz.training import launch, queue
 
 ARGUMENTS = ("runs",)
@@ -152,6 +154,26 @@ def test_a_job_whose_process_is_gone_is_not_at_work(own_copy):
     (own_copy.path / "job.json").write_text(json.dumps(started))
     assert queue.at_work() is None and names() == []
     assert jobs.processes_of(jobs.read_job(own_copy)) == []
+
+
+def test_a_job_on_another_machine_is_told_by_the_heartbeat_and_cancelled_there(own_copy):
+    own_copy.set_status("running")
+    status = json.loads((own_copy.path / "status.json").read_text())
+    (own_copy.path / "status.json").write_text(json.dumps({**status, "host": "elsewhere"}))
+    jobs.write_job(own_copy, Job(arguments=ARGUMENTS, asked=1.0, started=1.0, leader=os.getpid(), host="elsewhere"))
+    assert queue.at_work()[0].name == "tiny" and jobs.processes_of(queue.at_work()[1]) == []
+    with pytest.raises(Problem, match="run 'tiny' is being trained on elsewhere; cancel it there"):
+        launch.cancel("tiny")
+    (own_copy.path / "status.json").write_text(json.dumps({**status, "host": "elsewhere", "heartbeat": 1.0}))
+    assert queue.at_work() is None
+
+
+def test_where_nothing_can_be_written_that_is_said(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VITVIZ_RUNS", str(tmp_path / "file"))
+    with pytest.raises(Problem, match="nothing can be written to file/"):
+        launch.start("new", ARGUMENTS)
+    assert queue.waiting() == []
 
 
 def test_a_log_is_bounded_and_its_tail_begins_with_a_whole_line():

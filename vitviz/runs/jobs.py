@@ -70,20 +70,30 @@ def is_waiting(job: Job) -> bool:
 
 
 def is_at_work(run: Run, job: Job) -> bool:
-    """Whether a process of the job lives: the one that watches over it, or the one that trains, should that be left alone."""
-    if not job.leader or job.host != socket.gethostname():
+    """Whether a process of the job lives: the one that watches over it, or the one that trains, should that be left alone.
+
+    Of a job on another machine that shares the folder, the heartbeat of its run tells.
+    """
+    if not job.leader:
         return False
+    if not is_here(job):
+        return run.status().state == "running"
     if abs(status.process_start(job.leader) - job.leader_start) < 1.0:
         return True
     trainer = run.status()
     return trainer.state == "running" and _group_of(trainer.pid) == job.leader
 
 
+def is_here(job: Job) -> bool:
+    """Whether this machine is the one that the job was begun on."""
+    return job.host == socket.gethostname()
+
+
 def processes_of(job: Job) -> list[int]:
-    """The living processes of the job's group, in no order."""
+    """The living processes of the job's group on this machine, in no order."""
     import psutil
 
-    members = [pid for pid in psutil.pids() if _group_of(pid) == job.leader] if job.leader else []
+    members = [pid for pid in psutil.pids() if _group_of(pid) == job.leader] if job.leader and is_here(job) else []
     return [pid for pid in members if status.process_start(pid) > 0]
 
 
@@ -102,10 +112,14 @@ def held_bytes(job: Job) -> int:
 def changing(*, wait: float = _WAIT) -> Iterator[int | None]:
     """Hold the lock of all jobs and give its file descriptor; None when somebody else kept it for ``wait`` seconds.
 
-    A process that inherits the descriptor holds the lock too, until it closes it or ends.
+    A process that inherits the descriptor holds the lock too, until it closes it or ends. Raises Problem where your runs cannot
+    be written.
     """
-    own_root().mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(own_root() / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        own_root().mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(own_root() / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise Problem(f"nothing can be written to {own_root().name}/", error.strerror or str(error)) from error
     try:
         yield descriptor if _lock(descriptor, time.monotonic() + wait) else None
     finally:

@@ -105,6 +105,8 @@ def cancel(name: str, *, grace: float = GRACE) -> None:
     job = jobs.read_job(run)
     if job is None or not jobs.is_at_work(run, job):
         raise Problem(f"run '{name}' is not being trained by a job", "", "stop it where it was started")
+    if not jobs.is_here(job):
+        raise Problem(f"run '{name}' is being trained on {job.host}", "", "cancel it there")
     if not _end_group(job, signal.SIGTERM, grace):
         _end_group(job, signal.SIGKILL, grace)
     _settle(run)

@@ -4,6 +4,7 @@ It stands in a session of its own, starts ``python -m vitviz train ...`` in the 
 ended where it could not say so itself, and then sends the next job to work. When it is killed, the training goes on.
 """
 
+import contextlib
 import os
 import shlex
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from vitviz.runs import jobs, status
 from vitviz.runs.folder import Run, own_root
@@ -81,6 +83,8 @@ def _train(run: Run, job: Job) -> int:
         process = subprocess.Popen(
             [sys.executable, "-m", "vitviz", *job.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
+    with contextlib.suppress(OSError):  # where memory runs out, let it be the training that goes, and not the server
+        Path(f"/proc/{process.pid}/oom_score_adj").write_text("500")
     while True:
         try:
             return process.wait(_LOOK_EVERY)

@@ -99,7 +99,9 @@ def size(num_bytes: float) -> str:
 
 def start_label(num_waiting: int, *, is_busy: bool) -> str:
     """What pressing the button does."""
-    return "Start" if not is_busy and not num_waiting else f"Queue it ({num_waiting} waiting)"
+    if not is_busy and not num_waiting:
+        return "Start"
+    return f"Queue it ({num_waiting} waiting)" if num_waiting else "Queue it"
 
 
 def ended(name: str, state: str, error: str) -> str:
