@@ -120,8 +120,9 @@ def test_a_link_gives_the_choices_back(nobody_begins):
     assert _lines(app)[0][7:10] == ["t3", "--seeds", "4"]
 
 
-def test_another_method_forgets_the_preset_and_the_images_of_the_last(nobody_begins):
-    app = _open(preset="digits-half-trained", source="digits")
+def test_another_method_forgets_preset_images_and_settings_of_the_last(nobody_begins):
+    app = _open(preset="digits-half-trained", source="digits", set="depth=1")
+    assert "depth=1" in _lines(app)[0]
     app.selectbox(key="method").set_value("subspace").run()
     assert _lines(app)[0] == shlex.split(
         "train subspace --run my-digits-subspace --preset digits-subspace --no-control"

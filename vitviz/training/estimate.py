@@ -1,7 +1,8 @@
 """How long a run will take and what memory it will want: the method itself is trained for a moment on a part of the images.
 
 The time of a record is scaled by the number of images, and counted as often as the settings ask for it: least where a run may
-stop early, most where it goes to its end. Maps are not drawn for this; their time follows what was measured once (``_MAP``).
+stop early and has the processor to itself, most where it goes to its end on a machine that stays as busy as it is. Maps are not
+drawn for this; their time follows what was measured once (``_MAP``).
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vitviz.data.device import pick_device
 from vitviz.data.sets import open_image_set
 from vitviz.runs.folder import Run
 from vitviz.training.methods import config_of, find_method
@@ -73,7 +75,7 @@ def tell(estimated: Estimate) -> list[str]:
     seconds, memory = estimated.seconds, estimated.memory
     return [
         f"Images: {'; '.join(estimated.found)}.",
-        f"Time: {_duration(seconds[0])} to {_duration(seconds[1])}; more where others use the machine meanwhile.",
+        f"Time: {_duration(seconds[0])} where nothing else runs, to {_duration(seconds[1])} on a machine as busy as this is now.",
         f"Memory: {memory[0] / 1e9:.1f} to {memory[1] / 1e9:.1f} GB.",
         f"Basis: {estimated.basis}.",
     ]
@@ -114,20 +116,33 @@ def _sample_size(config: Any) -> int:
     return min(math.ceil(size), config.limit or math.ceil(size))
 
 
-def _time_records(run: Run, method: str) -> dict[str, float]:
-    """Seconds of the last record of every kind, by kind."""
-    seconds, before = {}, time.perf_counter()
+def _time_records(run: Run, method: str) -> dict[str, Range]:
+    """Seconds of the last record of every kind, by kind: were this process alone on the machine, and as it was."""
+    threads = _num_threads(config_of(run).device)
+    seconds, before = {}, _clocks()
     for record in find_method(method).train(config_of(run), run):
-        now = time.perf_counter()
-        seconds[record["kind"]], before = now - before, now
+        now = _clocks()
+        wall, cpu = now[0] - before[0], now[1] - before[1]
+        seconds[record["kind"]], before = (min(wall, cpu / threads) if threads else wall, wall), now
     return seconds
 
 
-def _scale(config: Any, seconds: dict[str, float], share: float) -> Range:
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _num_threads(device: str) -> int:
+    """Threads that a CPU computes on; 0 for another device, whose work takes no processor time."""
+    import torch
+
+    return torch.get_num_threads() if pick_device(device).type == "cpu" else 0
+
+
+def _scale(config: Any, seconds: dict[str, Range], share: float) -> Range:
     """All records of the run, from their number and the time of one on ``1 / share`` of the images."""
     plan = planned_records(config)
-    least = sum(plan[kind][0] * seconds[kind] for kind in plan if kind in seconds)
-    most = sum(plan[kind][1] * seconds[kind] for kind in plan if kind in seconds)
+    least = sum(plan[kind][0] * seconds[kind][0] for kind in plan if kind in seconds)
+    most = sum(plan[kind][1] * seconds[kind][1] for kind in plan if kind in seconds)
     return _FASTER * share * least, _SLOWER * share * most
 
 

@@ -1,20 +1,21 @@
 """What to train: method, preset, images, settings and name, as widgets; and the line of the command that they make."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
 from vitviz.config import from_plain, parse_settings, to_plain
 from vitviz.data.sets import SETS, find_images
 from vitviz.errors import Problem
-from vitviz.runs.folder import NAME_PATTERN, list_runs
+from vitviz.runs.folder import list_runs
 from vitviz.runs.jobs import list_jobs
 from vitviz.training.configs import CONFIGS, CONTROLS
 from vitviz.training.launch import train_arguments
 from vitviz.training.preset import Preset
 from vitviz.training.presets import PRESETS
+from vitviz.training.queue import own_run
 from vitviz.ui import train_words as words
 
 _SHOWN = ("epochs", "max_rounds", "num_clusters", "cluster_weight", "batch_size", "lr", "limit", "seed")
@@ -34,30 +35,40 @@ class Choice:
     control: tuple[str, tuple[str, ...]] | None
 
 
+class _Base(NamedTuple):
+    """What a run begins from: a method, one of its presets or none (""), of that a row or "", and the settings these give."""
+
+    method: str
+    preset: str
+    row: str
+    config: Any
+
+
 def pick_choice() -> Choice:
     """The widgets, and what they come to. Raises Problem for what cannot be trained, in the words of the command line."""
     with st.container(horizontal=True):
-        method = st.selectbox("Method", list(CONFIGS), key="method", bind="query-params", on_change=_follow_method)
-        preset_name = _pick_preset(method)
-        preset = PRESETS.get(preset_name)
-        row, start = _pick_row(preset), dict(preset.settings) if preset else {}
-        start |= preset.variants[row] if preset and row else {}
-        base = from_plain(CONFIGS[method], start)
-        source = _pick_source(base)
-    st.caption(preset.why if preset else words.METHODS[method])
-    source = _read_source(source, base)
-    values = _pick_settings(base, f"{method}_{preset_name}_{row}")
-    changes = _changes(base, {"dataset": source, **values})
-    config = from_plain(type(base), {**to_plain(base), **changes})
-    seed = changes.pop("seed", config.seed) if row else config.seed
-    words_of_changes = [f"{key.replace('_', '-')}={_text(value)}" for key, value in changes.items()]
-    usual = f"my-{(preset_name if preset else method).replace('_', '-')}"
-    given = _pick_name(usual, row=row, seed=seed)
-    arguments = train_arguments(
-        method, given, preset=preset_name if preset else "", variant=row, seed=seed, changes=words_of_changes
-    )
-    name = f"{given}-{row}-s{seed}" if row else given
-    return Choice(name, arguments, config, _pick_control(method, preset, given, config, words_of_changes))
+        base = _pick_base()
+        source = _pick_source(base.config)
+    st.caption(PRESETS[base.preset].why if base.preset else words.METHODS[base.method])
+    values = {"dataset": _read_source(source, base.config), **_pick_settings(base)}
+    changes = _changes(base.config, values)
+    config = from_plain(type(base.config), {**to_plain(base.config), **changes})
+    seed = changes.pop("seed", config.seed) if base.row else config.seed
+    assignments = _assignments(changes)
+    given, ending = _pick_name(base, seed)
+    look = {"preset": base.preset, "variant": base.row, "seed": seed}
+    arguments = train_arguments(base.method, given, **look, changes=assignments)
+    return Choice(f"{given}{ending}", arguments, config, _pick_control(base, given, config, assignments))
+
+
+def _pick_base() -> _Base:
+    method = st.selectbox("Method", list(CONFIGS), key="method", bind="query-params", on_change=_follow_method)
+    name = _pick_preset(method)
+    if name == words.OWN:
+        return _Base(method, "", "", CONFIGS[method]())
+    preset = PRESETS[name]
+    row = _pick_row(preset)
+    return _Base(method, name, row, from_plain(CONFIGS[method], {**preset.settings, **preset.variants.get(row, {})}))
 
 
 def _pick_preset(method: str) -> str:
@@ -65,8 +76,8 @@ def _pick_preset(method: str) -> str:
     return st.selectbox("Preset", _presets(method), key="preset", bind="query-params", **look)
 
 
-def _pick_row(preset: Preset | None) -> str:
-    if preset is None or not preset.variants:
+def _pick_row(preset: Preset) -> str:
+    if not preset.variants:
         return ""
     return st.selectbox("Row", list(preset.variants), key="row", bind="query-params", help=words.ROW)
 
@@ -103,9 +114,9 @@ def _look_into(path: str) -> tuple[int, tuple[str, ...]]:
     return len(listing), tuple(listing.class_names)
 
 
-def _pick_settings(base: Any, key: str) -> dict[str, Any]:
+def _pick_settings(base: _Base) -> dict[str, Any]:
     """The settings that have a field, and those that were typed."""
-    plain = to_plain(base)
+    plain, key = to_plain(base.config), f"{base.method}_{base.preset or words.OWN}_{base.row}"
     values = {}
     with st.container(horizontal=True):
         for name in _SHOWN:
@@ -115,7 +126,7 @@ def _pick_settings(base: Any, key: str) -> dict[str, Any]:
         typed = st.text_area(
             words.MORE, key="set", bind="query-params", help=words.MORE_HELP, placeholder="weight-decay=0.1"
         )
-        more = parse_settings(type(base), [line for line in typed.splitlines() if line.strip()])
+        more = parse_settings(type(base.config), [line for line in typed.splitlines() if line.strip()])
         st.dataframe(words.changed({**plain, **values, **more}), hide_index=True, height=240)
     return {**values, **more}
 
@@ -136,39 +147,34 @@ def _changes(base: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if _plain(value) != plain[name]}
 
 
-def _pick_name(usual: str, *, row: str, seed: int) -> str:
-    """The name that was typed, else the first of ``usual``, ``usual-2`` ... that is free."""
+def _pick_name(base: _Base, seed: int) -> tuple[str, str]:
+    """The name that was typed, else the first of ``my-digits``, ``my-digits-2`` ... that is free; and what a row adds to it."""
     taken = {run.name for run in list_runs()} | {run.name for run, _ in list_jobs()}
-    ending = f"-{row}-s{seed}" if row else ""
+    ending = f"-{base.row}-s{seed}" if base.row else ""
+    usual = f"my-{(base.preset or base.method).replace('_', '-')}"
     free = next(name for name in _numbered(usual) if f"{name}{ending}" not in taken)
-    typed = st.text_input("Name of the run", key="name", placeholder=free, help=words.NAME).strip()
-    name = typed or free
-    if not NAME_PATTERN.fullmatch(f"{name}{ending}"):
-        raise Problem(
-            f"'{name[:64]}{ending}' cannot name a run",
-            "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit",
-        )
-    return name
+    name = st.text_input("Name of the run", key="name", placeholder=free, help=words.NAME).strip() or free
+    own_run(f"{name}{ending}")
+    return name, ending
 
 
 def _pick_control(
-    method: str, preset: Preset | None, name: str, config: Any, changes: list[str]
+    base: _Base, name: str, config: Any, assignments: Sequence[str]
 ) -> tuple[str, tuple[str, ...]] | None:
-    """The run to compare with, when it is wanted."""
-    changed = CONTROLS[method](config) if method in CONTROLS and getattr(config, "max_rounds", 0) else None
-    if not changed or not st.toggle(
-        words.CONTROL, value=True, key="control", bind="query-params", help=words.CONTROL_HELP
-    ):
+    """The run to compare with, when there is one and it is wanted."""
+    find = CONTROLS.get(base.method)
+    changed = find(config) if find and config.max_rounds else None
+    look = {"key": "control", "bind": "query-params", "help": words.CONTROL_HELP}
+    if not changed or not st.toggle(words.CONTROL, value=True, **look):
         return None
-    kept = [change for change in changes if change.partition("=")[0].replace("-", "_") not in changed]
-    pull = [f"{key.replace('_', '-')}={_text(value)}" for key, value in changed.items()]
-    own = next((key for key, known in PRESETS.items() if known is preset), "")
+    kept = [one for one in assignments if one.partition("=")[0].replace("-", "_") not in changed]
     control = f"{name[:56]}-control"
-    return control, train_arguments(method, control, preset=own, changes=[*kept, *pull])
+    return control, train_arguments(base.method, control, preset=base.preset, changes=[*kept, *_assignments(changed)])
 
 
 def _follow_method() -> None:
-    """Another method has other presets: its first is chosen."""
+    """Another method has other presets, of which the first is chosen, and other settings."""
+    st.session_state["set"] = ""
     st.session_state["preset"] = _presets(st.session_state["method"])[0]
     _follow_preset()
 
@@ -194,6 +200,10 @@ def _numbered(name: str):
     while True:
         yield f"{name}-{number}"
         number += 1
+
+
+def _assignments(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{name.replace('_', '-')}={_text(value)}" for name, value in settings.items()]
 
 
 def _text(value: Any) -> str:
