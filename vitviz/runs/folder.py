@@ -66,8 +66,8 @@ def create_run(name: str, description: Description, samples: Samples, *, root: P
             f"'{name}' cannot name a run", "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit"
         )
     run = Run((root or own_root()) / name)
-    if run.may_begin_again():
-        (run.path / "run.json").unlink(missing_ok=True)
+    if (run.path / "run.json").exists() and run.may_begin_again():
+        (run.path / "run.json").unlink()
     if (run.path / "run.json").exists():
         raise Problem(f"run '{name}' exists", "", "add --resume to go on with it, or choose another --run name")
     try:
