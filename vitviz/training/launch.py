@@ -18,8 +18,8 @@ from vitviz.runs.records import Job
 from vitviz.training.further_rounds import check_can_go_further
 from vitviz.training.queue import check_allowed, enqueue, own_run, promote, took_out
 
-GRACE = 10.0
-"""Seconds between asking a job to stop and ending it."""
+GRACE = 3.0
+"""Seconds between asking a job to stop and ending it: drawing maps may not hear for longer, and has nothing to save."""
 
 
 def train_arguments(
