@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from vitviz.runs.folder import list_runs, own_root
+from vitviz.runs.folder import own_root
 from vitviz.ui import gallery
 
 
 def main() -> None:
     st.title("Runs")
     st.caption(f"Each is a folder of arrays. Yours are in {own_root().name}/, the shipped ones in checkpoints/.")
-    gallery.table(list_runs())
+    gallery.growing_table()
     gallery.make_your_own()
 
 

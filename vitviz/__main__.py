@@ -1,6 +1,7 @@
 """``python -m vitviz``: train, look at, map and export runs from a terminal. Torch is imported only by what needs it."""
 
 import argparse
+import os
 import signal
 import sys
 
@@ -8,6 +9,7 @@ from vitviz import commands
 from vitviz.errors import Problem
 from vitviz.logs import keep_log, log_incident
 from vitviz.training.presets import PRESETS
+from vitviz.training.save_and_stop import STOPPED, STOPPED_FOR_LATER, SavedAndStopped
 
 _TRAIN_HELP = """\
 Train METHOD into a run folder, one record at a time. Stop it with Ctrl-C and go on with --resume.
@@ -24,7 +26,10 @@ presets:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it did what was asked, 1 for a problem or something broken, 130 when it was stopped."""
+    """Run one command; 0 when it did what was asked, 1 for a problem or something broken, 130 when it was stopped.
+
+    75 ("try again") when SIGUSR1 asked it to save and stop, so that a batch script knows to put itself into the queue again.
+    """
     options = _parser().parse_args(arguments)
     log = keep_log()
     signal.signal(signal.SIGTERM, _stop)
@@ -33,9 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Problem as problem:
         print(f"vitviz: {problem}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\nvitviz: stopped; the same command with --resume goes on", file=sys.stderr)
-        return 130
+        return STOPPED_FOR_LATER if isinstance(stop, SavedAndStopped) else STOPPED
     except BrokenPipeError:
         return 0
     except OSError as error:
@@ -73,6 +78,9 @@ def _add_train(verbs) -> None:
     )
     train.add_argument("--run", metavar="NAME", help="name of the run (default: the preset's, else the method's)")
     train.add_argument("--resume", action="store_true", help="go on with the run of that name")
+    train.add_argument(
+        "--more-rounds", metavar="N", type=int, help="give the finished run of that name N further rounds"
+    )
     train.add_argument("--no-control", action="store_true", help="do not train the alpha = 0 control afterwards")
     train.add_argument(
         "--rows",
@@ -85,6 +93,9 @@ def _add_train(verbs) -> None:
         "--seeds", metavar="0,1", type=_seeds, default=[], help="of such a preset: these seeds instead of its own"
     )
     train.add_argument("--settings", action="store_true", help="print every setting with its value, and stop")
+    train.add_argument(
+        "--estimate", action="store_true", help="train for a moment, say how long the run would take, and stop"
+    )
     train.set_defaults(command=commands.train)
 
 
@@ -167,5 +178,14 @@ def _stop(number, frame) -> None:
     raise KeyboardInterrupt
 
 
+def _leave(code: int) -> None:
+    """End the process; one that was asked to stop goes at once: all is on the disk, and taking torch down lasts a second."""
+    if code not in (STOPPED, STOPPED_FOR_LATER):
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

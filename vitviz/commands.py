@@ -26,6 +26,12 @@ def train(options: Namespace) -> None:
 
     preset = find_preset(options.preset, options.method) if options.preset else None
     name = options.run or options.preset or options.method.replace("_", "-")
+    if options.more_rounds is not None:
+        from vitviz.training.further_rounds import add_rounds
+
+        add_rounds(find_run(name), options.more_rounds)
+        _drive_with_control(find_run(name), options)
+        return
     if options.resume and any(run.name == name and not run.is_shipped() for run in list_runs()):
         if options.set:
             raise Problem("--resume takes no --set", "a run keeps the settings it began with", "start another --run")
@@ -33,11 +39,17 @@ def train(options: Namespace) -> None:
         return
     method_name = preset.method if preset else options.method
     method = find_method(method_name)
-    if preset and preset.variants and not options.settings:
+    if preset and preset.variants and not options.settings and not options.estimate:
         _train_rows(preset, name, options)
         return
-    settings = {**(preset.settings if preset else {}), **parse_settings(method.config, options.set)}
+    row = preset.variants.get(options.rows[0], {}) if preset and options.rows else {}
+    settings = {**(preset.settings if preset else {}), **row, **parse_settings(method.config, options.set)}
     config = from_plain(method.config, settings)
+    if options.estimate:
+        from vitviz.training.estimate import estimate, tell
+
+        print("\n".join(tell(estimate(method_name, config))))
+        return
     if options.settings:
         print("\n".join(f"{key.replace('_', '-')}={value}" for key, value in to_plain(config).items()))
         return

@@ -11,7 +11,7 @@ from vitviz.runs.export import export_folder, export_table, export_zip
 from vitviz.runs.folder import Run, find_run
 from vitviz.runs.records import Projection
 
-LEFT_OUT = {"resume.safetensors", "owner.lock", ".tmp-half"}
+LEFT_OUT = {"resume.safetensors", "owner.lock", "job.json", "job.log", ".tmp-half"}
 
 
 @pytest.fixture
@@ -27,7 +27,8 @@ def run(new_run, new_round):
         run.save_weights({"a": np.ones(3)})
         run.save_resume_point({"a": np.ones(3)}, {"round": 2, "epoch": 0, "num_rounds": 2})
         run.set_status("finished")
-    (run.path / ".tmp-half").write_text("half")
+    for name in (".tmp-half", "job.json", "job.log"):
+        (run.path / name).write_text("half")
     return run
 
 

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -107,6 +108,14 @@ def own_folders(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("vitviz.runs.folder.shipped_root", lambda: tmp_path / "shipped")
     for name in ("runs", "cache", "data"):
         monkeypatch.setenv(f"VITVIZ_{name.upper()}", str(tmp_path / name))
+
+
+@pytest.fixture
+def same_signals() -> Iterator[None]:
+    """The command line answers SIGTERM in its own way; the tests' process must not keep that."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shlex
-import signal
 import zipfile
 
 import numpy as np
@@ -21,12 +20,7 @@ TINY = shlex.split(
 )
 
 
-@pytest.fixture(autouse=True)
-def same_signals():
-    """The command line answers SIGTERM in its own way; the tests' process must not keep that."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
+pytestmark = pytest.mark.usefixtures("same_signals")
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import threading
+import time
 from collections.abc import Iterator
 from itertools import islice
 
@@ -57,6 +59,24 @@ def test_the_state_says_how_it_ended_and_it_can_be_driven_again(start, content_o
     assert run.status().progress.done == 2
     drive(run)
     assert content_of(run) == content_of(finished)
+
+
+def test_between_two_records_a_heart_beats_and_says_what_was_said_last(start, monkeypatch):
+    monkeypatch.setattr("vitviz.training.drive.BEAT_EVERY", 0.01)
+    run, beats = start(), []
+
+    def wait_for_beats(progress, record) -> None:
+        told = run.status()
+        deadline = time.monotonic() + 30
+        while len(beats) < 2 * progress.done and time.monotonic() < deadline:
+            if run.status().heartbeat > max([told.heartbeat, *beats]):
+                beats.append(run.status().heartbeat)
+        assert (run.status().state, run.status().progress) == (told.state, told.progress)
+
+    threads = threading.active_count()
+    drive(run, wait_for_beats)
+    assert len(beats) == 14 and threading.active_count() == threads
+    assert run.status().state == "finished"
 
 
 def test_a_run_that_is_being_written_is_not_driven_by_another(start):

@@ -11,7 +11,8 @@ from vitviz.config import to_plain
 from vitviz.data.sets import open_image_set
 from vitviz.errors import Problem
 from vitviz.runs.folder import find_run, list_runs
-from vitviz.training.methods import METHODS, config_of, count_records, find_method
+from vitviz.training.methods import METHODS, config_of, find_method
+from vitviz.training.planned_records import count_records
 from vitviz.training.setup import load_images, start_run
 
 

@@ -23,7 +23,8 @@ from vitviz.runs.folder import Run, find_run
 from vitviz.training import subspace, subspace_solving
 from vitviz.training.drive import drive, make_projection
 from vitviz.training.loop import mix_seeds
-from vitviz.training.methods import METHODS, config_of, count_records
+from vitviz.training.methods import METHODS, config_of
+from vitviz.training.planned_records import count_records
 from vitviz.training.setup import load_images
 from vitviz.training.subspace_model import embed_with, load_model, to_pixels
 from vitviz.training.subspace_solving import fit_size, solver_settings

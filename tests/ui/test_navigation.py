@@ -69,6 +69,15 @@ def test_a_finished_run_that_kept_its_scores_alone_is_looked_at_among_any_runs(m
     assert navigation.address_of(run) == wanted.format(method=method)
 
 
+@pytest.mark.parametrize(
+    ("method", "is_bare", "wanted"),
+    [("deep_clustering", True, True), ("idec", True, True), ("coat", True, False), ("coat", False, True)],
+)
+def test_a_page_shows_a_run_that_grows_as_soon_as_there_is_what_it_needs(method, is_bare, wanted):
+    run = SimpleNamespace(description=lambda: SimpleNamespace(method=method), is_scores_only=lambda: is_bare)
+    assert navigation.is_shown(run) is wanted
+
+
 def test_a_page_that_there_is_not_is_no_page():
     with pytest.raises(StopIteration):
         navigation.page("../../etc/passwd")

@@ -43,13 +43,18 @@ class NamedSet:
         self, img_size: int | None = None, *, limit: int | None = None, progress: Progress | None = None
     ) -> ImageSet:
         """The images, at ``self.img_size`` unless another is given. Raises Problem when they are not on this machine."""
+        source = self.find_here()
+        size = self.img_size if img_size is None else img_size
+        return open_decoded(source, Request(_check_size(size), _check_limit(limit), progress))
+
+    def find_here(self) -> Source:
+        """Where it lies, not yet looked into. Raises Problem when it is not on this machine."""
         source = self.find()
         if source is None:
             why = f"the data folder has no {self.name}; VITVIZ_DATA names the folder to look in"
             hint = f"get it with 'python -m vitviz data get {self.name}': {self.how_to_get}"
             raise Problem(f"the data set '{self.name}' is not on this machine", why, hint)
-        size = self.img_size if img_size is None else img_size
-        return open_decoded(source, Request(_check_size(size), _check_limit(limit), progress))
+        return source
 
 
 def data_folder() -> Path:
@@ -76,12 +81,19 @@ def open_image_set(
     """
     if isinstance(source, str) and source in SETS:
         return SETS[source].load(img_size, limit=limit, progress=progress)
+    found = find_images(source)
+    size = own_size(found.list_images()) if img_size is None else _check_size(img_size)
+    return open_decoded(found, Request(size, _check_limit(limit), progress))
+
+
+def find_images(source: str | Path) -> Source:
+    """What lies under that name or path, not yet looked into. Raises Problem when there is nothing of a kind that is read."""
+    if isinstance(source, str) and source in SETS:
+        return SETS[source].find_here()
     path = Path(source).expanduser()
     if not path.exists() and len(path.parts) == 1 and not path.suffix:
         raise unknown_name("data set", str(source), list(SETS))
-    found = find_source(path)
-    size = own_size(found.list_images()) if img_size is None else _check_size(img_size)
-    return open_decoded(found, Request(size, _check_limit(limit), progress))
+    return find_source(path)
 
 
 def _user_cache() -> Path:

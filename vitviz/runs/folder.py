@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -58,13 +59,18 @@ def find_run(name: str) -> "Run":
     raise Problem(f"there is no run named '{name[:64]}'", "", "python -m vitviz runs lists those there are")
 
 
-def create_run(name: str, description: Description, samples: Samples) -> "Run":
-    """A new empty run in ``own_root()``. Raises Problem for a bad name, a taken one, or a folder that cannot be written."""
+def create_run(name: str, description: Description, samples: Samples, *, root: Path | None = None) -> "Run":
+    """A new empty run in ``root``, else ``own_root()``; one that ended before its first record gives its name free.
+
+    Raises: Problem for a bad name, a taken one, or a folder that cannot be written.
+    """
     if not NAME_PATTERN.fullmatch(name):
         raise Problem(
             f"'{name}' cannot name a run", "a name is 1 to 64 of a-z 0-9 _ - and starts with a letter or digit"
         )
-    run = Run(own_root() / name)
+    run = Run((root or own_root()) / name)
+    if (run.path / "run.json").exists() and run.may_begin_again():
+        (run.path / "run.json").unlink()
     try:
         make_folder(run.path, dataclasses.replace(description, schema=SCHEMA), samples)
     except FileExistsError:
@@ -81,6 +87,7 @@ class Run:
     def __init__(self, path: Path):
         self.path = path
         self.name = path.name
+        self._telling = threading.Lock()
 
     # What there is
 
@@ -186,6 +193,11 @@ class Run:
         """Whether it was handed on for its records alone: nothing to embed with, nothing to map, nothing to go on from."""
         return not (self.num_rounds() or self.has_weights() or self.has_resume_point())
 
+    def may_begin_again(self) -> bool:
+        """Whether it failed or was cancelled before there was a record: nothing is lost when another takes its name."""
+        is_empty = not (self.metrics() or self.num_rounds() or self.has_resume_point())
+        return is_empty and self.status().state in ("failed", "cancelled")
+
     def damaged_files(self) -> list[str]:
         """Files whose bytes are not those that were written, e.g. ``rounds/002/labels.npy``."""
         rounds = range(self.num_rounds())
@@ -218,7 +230,19 @@ class Run:
 
     def set_status(self, state: str, *, progress: Progress | None = None, error: str = "") -> None:
         """Write ``status.json`` with this process as the owner and the time as the heartbeat."""
-        status.write(self.path / "status.json", state, progress or self.status().progress, error)
+        with self._telling:
+            status.write(self.path / "status.json", state, progress or self.status().progress, error)
+
+    def beat(self) -> None:
+        """Say again what was said last, with the time as the heartbeat; may be called from another thread."""
+        with self._telling, contextlib.suppress(OSError):
+            told = self.status()
+            status.write(self.path / "status.json", told.state, told.progress, told.error)
+
+    def describe(self, description: Description) -> None:
+        """Write down other decisions than those it began with (``training/further_rounds.py`` does, and notes it)."""
+        atomic.write_json(self.path / "run.json", dataclasses.asdict(dataclasses.replace(description, schema=SCHEMA)))
+        self.__dict__.pop("_description", None)
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one record (``kind`` is ``epoch`` or ``round``); readers see it whole or not at all."""

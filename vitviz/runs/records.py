@@ -64,6 +64,26 @@ class Status:
     error: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """``job.json``: the last thing the app was asked to do with a run. Times are seconds since 1970, 0 for not yet.
+
+    ``arguments`` stand after ``python -m vitviz``; ``asked`` is when, and its place in the queue; ``before`` and
+    ``before_error`` are the run's state until then ("" for a new run). ``leader`` is the process that watches over the one
+    that trains; both are in the group of its number. ``done_before`` is how many records the run had at the start.
+    """
+
+    arguments: tuple[str, ...]
+    asked: float
+    before: str = ""
+    before_error: str = ""
+    started: float = 0.0
+    leader: int = 0
+    leader_start: float = 0.0
+    host: str = ""
+    done_before: int = 0
+
+
 @dataclass(frozen=True)
 class Samples:
     """Which images the rows of every round are: index into the data set, class id (-1 unlabelled), held out or not."""

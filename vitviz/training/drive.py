@@ -1,7 +1,8 @@
 """Drain a method into its run: state, heartbeat, maps at the end, and one sentence when something goes wrong."""
 
 import contextlib
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from vitviz.clustering.projection import project_rounds
@@ -9,18 +10,24 @@ from vitviz.errors import Problem
 from vitviz.runs.disk import disk_problem
 from vitviz.runs.folder import Run
 from vitviz.runs.records import Progress, Projection
-from vitviz.training.methods import config_of, count_records, find_method
+from vitviz.training.methods import config_of, find_method
+from vitviz.training.planned_records import count_records
+from vitviz.training.save_and_stop import SavedAndStopped, asked_to_save_and_stop
 
 Report = Callable[[Progress, dict[str, Any]], None]
+BEAT_EVERY = 30.0
+"""Seconds from one heartbeat to the next, between which a record may come or not."""
 
 
 def drive(run: Run, report: Report = lambda progress, record: None) -> None:
     """Train ``run`` to its end, from wherever it stands; ``report`` is told of every record.
 
-    On any way out the state says what happened; a run that was stopped can be driven again.
-    Raises: what training raises, a Problem for an OSError; KeyboardInterrupt passes through after the state is ``cancelled``.
+    On any way out the state says what happened; a run that was stopped can be driven again. After every record all is on the
+    disk, so a stop has nothing left to save: SIGUSR1 lets the record under way be finished if that takes less than 45 seconds.
+    Raises: what training raises, a Problem for an OSError; KeyboardInterrupt passes through after the state is ``cancelled``
+        (SIGUSR1: ``interrupted``).
     """
-    with run.owned():
+    with run.owned(), asked_to_save_and_stop() as is_asked, _beating(run):
         config = config_of(run)
         try:
             _check_whole(run)
@@ -30,11 +37,13 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
                 progress = _progress(run, config, f"{kind} {place}")
                 run.set_status("running", progress=progress)
                 report(progress, record)
+                if is_asked():
+                    raise SavedAndStopped
             _make_maps(run, config)
             done = _progress(run, config, "finished")
             run.set_status("finished", progress=Progress(done=done.done, total=done.done, note="finished"))
-        except KeyboardInterrupt:
-            _tell(run, "cancelled")
+        except KeyboardInterrupt as stop:
+            _tell(run, "interrupted" if isinstance(stop, SavedAndStopped) else "cancelled")
             raise
         except Problem as problem:
             _tell(run, "failed", str(problem))
@@ -74,6 +83,24 @@ def _tell(run: Run, state: str, error: str = "") -> None:
     # a disk that takes nothing more takes no status either; then the run reads as interrupted
     with contextlib.suppress(OSError):
         run.set_status(state, error=error)
+
+
+@contextlib.contextmanager
+def _beating(run: Run) -> Iterator[None]:
+    """Within, a thread says twice a minute that this process lives: from another machine nothing else tells it."""
+    is_over = threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(BEAT_EVERY):
+            run.beat()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _make_maps(run: Run, config: Any) -> None:

@@ -1,4 +1,5 @@
-"""The registry: one line a method. A method is settings, a generator of records, and a way to embed an image with its runs."""
+"""The registry: one line a method. A method is settings (``training/configs.py``), a generator of records, and a way to embed
+an image with its runs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,10 +10,7 @@ import numpy as np
 from vitviz.config import from_plain, unknown_name
 from vitviz.runs.folder import Run
 from vitviz.training import coat, deep_clustering, idec, subspace, subspace_model, supertokens
-from vitviz.training.coat_config import CoatConfig
-from vitviz.training.deep_clustering_config import DeepClusteringConfig, control_of
-from vitviz.training.subspace_config import SubspaceConfig
-from vitviz.training.supertokens_config import SuperTokensConfig
+from vitviz.training.configs import CONFIGS, CONTROLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +28,17 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "deep_clustering": Method(
-        config=DeepClusteringConfig,
+        config=CONFIGS["deep_clustering"],
         train=deep_clustering.train_deep_clustering,
         embed=deep_clustering.embed_with,
-        control=control_of,
+        control=CONTROLS["deep_clustering"],
     ),
-    "idec": Method(config=idec.IdecConfig, train=idec.train_idec, embed=idec.embed_with),
-    "supertokens": Method(config=SuperTokensConfig, train=supertokens.train_supertokens, embed=supertokens.embed_with),
-    "subspace": Method(config=SubspaceConfig, train=subspace.train_subspace, embed=subspace_model.embed_with),
-    "coat": Method(config=CoatConfig, train=coat.train_coat, embed=coat.embed_with),
+    "idec": Method(config=CONFIGS["idec"], train=idec.train_idec, embed=idec.embed_with),
+    "supertokens": Method(
+        config=CONFIGS["supertokens"], train=supertokens.train_supertokens, embed=supertokens.embed_with
+    ),
+    "subspace": Method(config=CONFIGS["subspace"], train=subspace.train_subspace, embed=subspace_model.embed_with),
+    "coat": Method(config=CONFIGS["coat"], train=coat.train_coat, embed=coat.embed_with),
 }
 
 
@@ -53,11 +53,3 @@ def config_of(run: Run) -> Any:
     """The settings a run was made with, as its method's config."""
     about = run.description()
     return from_plain(find_method(about.method).config, about.settings)
-
-
-def count_records(config: Any) -> int:
-    """How many records a run of ``config`` yields at the most (it may stop earlier)."""
-    if isinstance(config, SubspaceConfig):
-        return config.num_records()
-    rounds = getattr(config, "max_rounds", 0) * (getattr(config, "epochs_per_round", 0) + 1)
-    return config.epochs + getattr(config, "extra_epochs", 0) + 1 + rounds

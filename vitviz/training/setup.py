@@ -30,8 +30,9 @@ def start_run(
     variant: str = "",
     title: str = "",
     command: str = "",
+    root: Path | None = None,
 ) -> Run:
-    """A new run for ``config``: opens its data set, splits it, and writes down what was decided.
+    """A new run for ``config``, among your own or in ``root``: opens its data set, splits it, and writes down what was decided.
 
     A data set with a test part of its own keeps it; any other is split per class by ``held_out_fraction`` and ``seed``.
     """
@@ -75,7 +76,7 @@ def start_run(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     samples = Samples(np.arange(len(images), dtype=np.int32), images.labels, held_out)
-    return create_run(name, description, samples)
+    return create_run(name, description, samples, root=root)
 
 
 def load_images(run: Run) -> np.ndarray:

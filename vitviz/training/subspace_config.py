@@ -99,8 +99,3 @@ class SubspaceConfig:
     def is_scored(self, step: int) -> bool:
         """Whether the C of that step is clustered and scored."""
         return step % self.score_every == 0 or step in self.round_steps()
-
-    def num_records(self) -> int:
-        """How many records a run yields: its epochs, its steps, and its rounds."""
-        num_rounds = len(self.round_steps()) if self.solver == "adam" else 1
-        return self.epochs * self.num_starts + (self.num_steps if self.is_joint else 0) + num_rounds

@@ -13,7 +13,7 @@ from vitviz.explain.sheets import map_thumbnail
 from vitviz.explain.subspace import layer_of, order_images, take_snapshot
 from vitviz.explain.subspace_weave import weave
 from vitviz.figures.theme import cluster_colors
-from vitviz.runs.folder import Run
+from vitviz.runs.folder import Run, list_runs
 from vitviz.training.presets import PRESETS
 from vitviz.ui.labels import safe_label
 from vitviz.ui.navigation import METHOD_PAGES, address_of, page
@@ -76,7 +76,8 @@ def papers() -> None:
 def make_your_own() -> None:
     """The lines that make and list runs."""
     st.header("Make your own")
-    st.markdown("In a terminal beside the app; the run appears here as soon as its first round is finished.")
+    st.markdown("On the page Train, or in a terminal beside the app; the run appears here while it grows.")
+    st.page_link(page("train"), label="Train a run", icon=":material/model_training:")
     st.code(
         "python -m vitviz train deep_clustering --preset digits --set seed=1 --run my-digits\n"
         "python -m vitviz train deep_clustering --set dataset=path/to/folder --set num-clusters=5 --run my-photos\n"
@@ -105,9 +106,27 @@ def table(runs: Sequence[Run]) -> None:
     )
 
 
+def growing_table() -> None:
+    """The table of all runs, looked at again every three seconds while one is being trained."""
+    is_growing = _is_any_growing(list_runs())
+
+    @st.fragment(run_every=3 if is_growing else None)
+    def tick() -> None:
+        runs = list_runs()
+        table(runs)
+        if _is_any_growing(runs) != is_growing:
+            st.rerun()
+
+    tick()
+
+
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _photograph(name: str) -> np.ndarray:
     return open_photograph(name, max_side=360).pixels
+
+
+def _is_any_growing(runs: Sequence[Run]) -> bool:
+    return any(not run.is_shipped() and run.status().state == "running" for run in runs)
 
 
 def _has_page(run: Run) -> bool:

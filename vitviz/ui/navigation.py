@@ -18,7 +18,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("coat", "Clustering CoaT", "hub"),
         ("compare", "Compare", "compare_arrows"),
     ],
-    "Run": [("runs", "Runs", "folder_open")],
+    "Run": [("train", "Train", "model_training"), ("runs", "Runs", "folder_open")],
 }
 """Section to (file name, title, Material icon)."""
 
@@ -39,6 +39,11 @@ def address_of(run: Run) -> str:
     known = METHOD_PAGES.get(run.description().method, "")
     is_bare = known in _NEED_WEIGHTS and run.is_scores_only() and run.status().state == "finished"
     return f"compare?table=own&runs={run.name}" if is_bare else f"{known}?run={run.name}"
+
+
+def is_shown(run: Run) -> bool:
+    """Whether the page of its method has something of the run to show by now: while it grows, some need its first weights."""
+    return METHOD_PAGES.get(run.description().method) not in _NEED_WEIGHTS or not run.is_scores_only()
 
 
 def pages() -> dict[str, list]:

@@ -28,7 +28,13 @@ def pick_run(methods: Collection[str], *, preset: str, accept: Callable[[Run], b
 
     ``preset`` names the one to begin with where it exists.
     """
-    found = {run.name: run for run in list_runs() if _is_of(run, methods) and accept(run)}
+    known = {run.name: run for run in list_runs() if _is_of(run, methods)}
+    found = {name: run for name, run in known.items() if accept(run)}
+    asked = st.query_params.get("run", "")
+    if asked in known and asked not in found:
+        st.info(
+            f"Run {safe_label(asked)} has not come far enough to be shown here. The page Train tells how far it is."
+        )
     if not found:
         return None
     names = list(found)

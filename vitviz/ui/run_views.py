@@ -43,7 +43,7 @@ def live_status(run: Run) -> None:
             st.progress(share, f"{status.state}: {note}, {progress.done} of at most {progress.total} records")
         elif status.state in ("interrupted", "cancelled"):
             again = f"python -m vitviz train {run.description().method} --run {run.name} --resume"
-            st.warning(f"This run was {status.state}. `{again}` goes on.")
+            st.warning(f"This run was {status.state}. `{again}` goes on, and so does the page Train.")
         elif status.state == "failed":
             st.error(safe_label(f"This run failed: {status.error}", max_length=400))
         if (run.version(), status.state) != (shown, state):
