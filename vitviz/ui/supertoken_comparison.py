@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from vitviz.data.ground_truth import read_ground_truth
+from vitviz.data.decoding_apart import read_ground_truth_apart
 from vitviz.explain.embedding_costs import EmbeddingCost, compare_embeddings
 from vitviz.explain.segmentation import (
     count_components,
@@ -130,7 +130,7 @@ def _scores(shown: Shown, maps: Mapping[str, np.ndarray]) -> None:
         if file is None:
             st.caption(words.TRUTH)
             return
-        truths = read_ground_truth(file.getvalue(), name=file.name)
+        truths = read_ground_truth_apart(file.getvalue(), name=file.name)
         with st.spinner("Scoring …"):
             rows = [
                 {"map": name, **words.score_row(score_segments(labels, truths, shown.photo.pixels))}
