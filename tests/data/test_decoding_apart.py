@@ -220,6 +220,8 @@ def test_nonsense_of_a_child_that_was_taken_over_is_not_believed(spoiled):
         ("image", {"arrays": [[2, 2, 3]], "notes": []}, 11),
         ("image", {"arrays": [[2, 2, 3]], "notes": [7]}, 12),
         ("image", {"arrays": [[2, 2, 3]], "notes": ["a"] * 99}, 12),
+        ("image", {"arrays": [[2, 2, 3]], "notes": ["[x](https://evil.example)"]}, 12),
+        ("image", {"arrays": [[2, 2, 3]], "notes": ["www.evil.example"]}, 12),
         ("image", {"arrays": 7, "notes": []}, 12),
         ("ground_truth", {"arrays": [[2, 2, 3]], "notes": []}, 48),
         ("ground_truth", {"arrays": [[2, 2]] * 51, "notes": []}, 51 * 16),

@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -33,6 +34,7 @@ _SPARE_SECONDS = 2.0  # beyond the child's own alarm: for sending and receiving
 _MAX_NAME = 300
 _MAX_NOTES, _MAX_WORDS = 16, 1000
 _EXPECTED = {"image": ("|u1", 3, 1), "ground_truth": ("<i4", 2, MAX_TRUTHS)}  # type, axes and number of the arrays
+_NOTE = re.compile(r"[A-Za-z0-9 ()-]+")  # pages show notes as they are: nothing that could be a link
 _PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -165,7 +167,10 @@ def check_answer(task: str, answer: dict[str, Any], body: bytearray) -> Answer |
         start += arrays[-1].nbytes
     if start != len(body):
         raise ValueError("other bytes than the arrays'")
-    return arrays, _words(answer["notes"], at_most=_MAX_NOTES)
+    notes = _words(answer["notes"], at_most=_MAX_NOTES)
+    if not all(_NOTE.fullmatch(note) for note in notes):
+        raise ValueError("no notes of decode_image")
+    return arrays, notes
 
 
 class _Ended(Exception):

@@ -56,7 +56,7 @@ def describe_run(run: Run) -> None:
         size = f"{about.num_images:,} images, {about.img_size} px"
         st.caption(f"{safe_label(about.dataset_title)}, {size}, {about.num_clusters} clusters, seed {about.seed}")
         st.caption(
-            f"Made {about.created[:10]} on {safe_label(about.device)}"
+            f"Made {safe_label(about.created[:10])} on {safe_label(about.device)}"
             + (", shipped with vitviz" if run.is_shipped() else "")
         )
         with st.expander("Settings and origin"):

@@ -2,6 +2,7 @@
 
 from vitviz.explain.deep_clustering import StopInspection
 from vitviz.runs.folder import Run
+from vitviz.ui.labels import safe_label
 
 INTRO = {
     "deep_clustering": (
@@ -48,7 +49,7 @@ def map_caption(run: Run) -> str:
     }
     return (
         f"Run {run.name}: {len(run.samples().indices):,} images in {len(projection.points)} rounds, placed by "
-        f"{engines.get(projection.engine, projection.engine)}, seed {projection.seed}. Rings are held-out images. Distances on a map are "
+        f"{safe_label(engines.get(projection.engine, projection.engine))}, seed {safe_label(projection.seed)}. Rings are held-out images. Distances on a map are "
         "a sketch of those in the embedding: trust who is near whom, not how far."
     )
 
