@@ -36,7 +36,10 @@ def check_kinds(description: Description) -> Description:
         value, kind = getattr(description, name), typing.get_origin(hint) or hint
         if type(value) is not kind or (kind is tuple and not all(isinstance(one, str) for one in value)):
             raise TypeError(f"{name} must be {_KINDS[kind]}")
+    if not 1 <= description.img_size <= _MAX_SIZE:
+        raise TypeError(f"img_size must be 1 to {_MAX_SIZE}")
     return description
 
 
+_MAX_SIZE = 1024
 _KINDS = {int: "a whole number", str: "text", dict: "a table", tuple: "a list of texts"}

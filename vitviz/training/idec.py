@@ -7,6 +7,7 @@ has no labels to lean on. Equations of that paper: soft assignment q (1) :func:`
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ from vitviz.data.device import pick_device
 from vitviz.errors import Problem
 from vitviz.nn.autoencoder import AutoencoderOutput, MlpAutoencoder, init_autoencoder
 from vitviz.runs.folder import Run
-from vitviz.training.deep_clustering_config import ProjectionEngine, check_at_least
+from vitviz.training.deep_clustering_config import MAX_PARAMETERS, ProjectionEngine, check_at_least
 from vitviz.training.loop import EpochPlan, embed_images, load_state_tensors, make_optimizer, state_tensors, train_epoch
 from vitviz.training.rounds import RoundInputs, save_and_score, small_pixels
+from vitviz.training.run_weights import put_weights
 from vitviz.training.setup import load_images
 from vitviz.training.stopping import warnings
 
@@ -66,6 +68,12 @@ class IdecConfig:
             raise Problem(f"held_out_fraction={self.held_out_fraction} must lie between 0 and 1")
         if min(self.hidden, default=1) < 1:
             raise Problem(f"hidden={self.hidden} must be widths of at least 1")
+        if sum(before * after for before, after in pairwise(self._widths)) > MAX_PARAMETERS / 2:
+            raise Problem(f"hidden={self.hidden}, input_size={self.input_size} make too large a network")
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        return self.input_size**2, *self.hidden, self.embed_dim
 
 
 def train_idec(config: IdecConfig, run: Run) -> Iterator[dict[str, Any]]:
@@ -242,6 +250,6 @@ def _parameters(model: _Sharpened) -> dict[str, np.ndarray]:
 def embed_with(run: Run, round_index: int, images: np.ndarray) -> np.ndarray:
     """Embeddings (N, D) float32 of ``images`` (N, H, W, 3) uint8 by the network of ``run`` after a round."""
     model = build_autoencoder(from_plain(IdecConfig, run.description().settings))
-    kept = {name.removeprefix("encoder."): torch.tensor(value) for name, value in run.weights(round_index).items()}
-    model.encoder.load_state_dict(kept)
+    kept = {name.removeprefix("encoder."): value for name, value in run.weights(round_index).items()}
+    put_weights(model.encoder, kept, run)
     return embed_images(model, images, np.arange(len(images)))[0].numpy()
