@@ -20,6 +20,7 @@ from vitviz.config import from_plain
 from vitviz.errors import Problem
 from vitviz.explain.opened_models import load_run_model
 from vitviz.explain.timm_configs import arguments_of
+from vitviz.explain.timm_models import load_model_by_name
 from vitviz.explain.weight_files import read_weights
 from vitviz.explain.weight_keys import fit_weights, load_fit
 from vitviz.runs.folder import find_run, own_root, shipped_root
@@ -161,6 +162,18 @@ def test_three_thousand_mutated_checkpoints(mutants, tell):
     found = Counter(outcome(content) for content in mutants(originals(), NUM_FULL, seed=1))
     tell(f"{NUM_FULL:,} mutated checkpoints: {found['used']:,} used, {NUM_FULL - found['used']:,} sentences, 0 escapes")
     assert found["used"] > 100
+
+
+NAMES = (
+    *("local-dir:/etc", "local-dir:../vit", "hf_hub:timm/vit", "https://evil.example/vit", "timm/vit:latest", "a:b"),
+    *("hf-hub:../vit", "hf-hub:evil.example:80/vit", "../vit_tiny_patch16_224", "vit_tiny_patch16_224:x", ""),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_an_address_is_no_model(name):
+    with pytest.raises(Problem, match=r"names no model of the hub|timm has no ViT named"):
+        load_model_by_name(name, pretrained=not name.startswith("hf-hub:"), download=True)
 
 
 # Settings
