@@ -41,6 +41,7 @@ LIGHT_MODULES = (
     "vitviz.commands",
     "vitviz.__main__",
     "vitviz.training.presets",
+    "vitviz.data.decoding_apart",
     "vitviz.runs.folder",
     "vitviz.explain.deep_clustering",
     "vitviz.ui.pickers",

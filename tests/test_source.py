@@ -1,6 +1,7 @@
 """What no source file may do: run code that came with data, or put a user's words into a page as markup."""
 
 import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,18 +13,19 @@ FILES = sorted(
 )
 
 FORBIDDEN_CALLS = {
-    "pickle.load",
-    "pickle.loads",
-    "eval",
-    "exec",
-    "yaml.load",
-    "os.system",
-    "st.html",
-    "__import__",
+    *("pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.load", "marshal.loads", "shelve.open", "joblib.load"),
+    *("eval", "exec", "compile", "__import__", "runpy.run_path", "runpy.run_module"),
+    *("yaml.load", "yaml.unsafe_load", "yaml.full_load", "os.system", "os.popen", "subprocess.getoutput"),
+    *("subprocess.getstatusoutput", "shutil.unpack_archive", "torch.hub.load", "st.html", "st.iframe"),
 }
-FORBIDDEN_METHODS = {"extractall"}
+FORBIDDEN_METHODS = {"extractall", "read_pickle", "load_state_dict_from_url"}
+REQUIRED_KEYWORDS = {"torch.load": ("weights_only", True)}
 FORBIDDEN_KEYWORDS = {("weights_only", False), ("allow_pickle", True), ("shell", True)}
-FORBIDDEN_WORDS = {"unsafe_allow_html"}
+FORBIDDEN_WORDS = {"unsafe_allow_html", "unsafe_allow_javascript"}
+FORBIDDEN_MODULES = ("pickle", "yaml", "marshal", "shelve", "dill", "cloudpickle", "joblib")
+FORBIDDEN_IN_SCRIPTS = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|https?://(?!www\.w3\.org/2000/svg)"
+)
 
 SNIPPETS = [
     ("pickle", ".load(file)"),
@@ -42,6 +44,18 @@ SNIPPETS = [
     ("__import", "__(name)"),
     ("importlib", ".import_module(name)"),
     ("import_module", "(f'vitviz.{name}')"),
+    ("torch", ".load(path)"),
+    ("torch.load(path, weights_only", "=chosen)"),
+    ("np.load(path, allow_pickle", "=chosen)"),
+    ("subprocess.run(line, shell", "=chosen)"),
+    ("pickle", ".Unpickler(file)"),
+    ("from joblib", " import load"),
+    ("pandas.read", "_pickle(path)"),
+    ("shutil.unpack", "_archive(path)"),
+    ("runpy.run", "_path(path)"),
+    ("component('name', html", "=text)"),
+    ("components.v1", ".html(text)"),
+    ("st", ".iframe(address)"),
 ]
 
 
@@ -51,7 +65,7 @@ def faults(source: str) -> list[str]:
 
 
 def _fault(node: ast.AST) -> str | None:
-    if isinstance(node, ast.ImportFrom) and node.module in ("pickle", "yaml"):
+    if isinstance(node, ast.ImportFrom) and node.module in FORBIDDEN_MODULES:
         return f"from {node.module} import ..."
     if not isinstance(node, ast.Call):
         return None
@@ -60,10 +74,20 @@ def _fault(node: ast.AST) -> str | None:
         return name
     if name.rpartition(".")[2] == "import_module" and not isinstance(node.args[0], ast.Constant):
         return f"{name} of a name that is not written there"
-    for keyword in node.keywords:
-        value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
-        if keyword.arg in FORBIDDEN_WORDS or (keyword.arg, value) in FORBIDDEN_KEYWORDS:
-            return f"{keyword.arg}={value}"
+    if name.endswith("components.v1.html"):
+        return name
+    if name in REQUIRED_KEYWORDS and REQUIRED_KEYWORDS[name][0] not in [keyword.arg for keyword in node.keywords]:
+        return f"{name} without {REQUIRED_KEYWORDS[name][0]}"
+    return next((fault for keyword in node.keywords if (fault := _keyword_fault(keyword))), None)
+
+
+def _keyword_fault(keyword: ast.keyword) -> str | None:
+    """A forbidden value, or one that is not written there and so could be it."""
+    names = {name for name, _ in FORBIDDEN_KEYWORDS}
+    if not isinstance(keyword.value, ast.Constant):
+        return f"{keyword.arg} of a value that is not written there" if keyword.arg in names | {"html"} else None
+    if keyword.arg in FORBIDDEN_WORDS or (keyword.arg, keyword.value.value) in FORBIDDEN_KEYWORDS:
+        return f"{keyword.arg}={keyword.value.value}"
     return None
 
 
@@ -73,7 +97,14 @@ def test_the_scan_finds_what_is_forbidden(parts):
 
 
 @pytest.mark.parametrize(
-    "allowed", ["model.eval()", "torch.load(path, weights_only=True)", "importlib.import_module('torchvision')"]
+    "allowed",
+    [
+        "model.eval()",
+        "torch.load(path, weights_only=True)",
+        "importlib.import_module('torchvision')",
+        "re.compile(text)",
+        "component('name', html='<div></div>')",
+    ],
 )
 def test_the_scan_lets_pass_what_is_allowed(allowed):
     assert faults(allowed) == []
@@ -82,6 +113,20 @@ def test_the_scan_lets_pass_what_is_allowed(allowed):
 def test_no_source_file_does_what_is_forbidden():
     assert len(FILES) > 50
     found = {str(path.relative_to(ROOT)): bad for path in FILES if (bad := faults(path.read_text()))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "script", ["one.innerHTML = text", "document.write(text)", "eval(text)", "fetch('https://evil.example')"]
+)
+def test_the_scan_of_scripts_finds_what_is_forbidden(script):
+    assert FORBIDDEN_IN_SCRIPTS.search(script)
+
+
+def test_no_script_makes_markup_of_text_or_asks_another_host():
+    scripts = [path for kind in ("js", "css", "svg") for path in (ROOT / "vitviz").rglob(f"*.{kind}")]
+    assert len(scripts) > 10
+    found = {path.name: bad for path in scripts if (bad := FORBIDDEN_IN_SCRIPTS.findall(path.read_text()))}
     assert found == {}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vitviz.data import images
 from vitviz.data.images import decode_image, fit_image, image_size
 from vitviz.errors import Problem
 
@@ -21,14 +22,14 @@ def ramp(height: int = 20, width: int = 30) -> np.ndarray:
     return np.stack([rows * 255 // height, columns * 255 // width, 0 * rows + 40], -1).astype(np.uint8)
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds no pixels."""
+def png_header(width: int, height: int, *, depth: int = 8, kind: int = 2, rows: bytes = b"") -> bytes:
+    """A PNG that claims a size, and holds no pixels unless ``rows`` are given."""
 
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def tiff_with_tiles(side: int) -> bytes:
@@ -98,6 +99,26 @@ def test_a_16_bit_image_is_scaled_by_its_own_range_instead_of_saturating():
     assert decoded.notes == ("16-bit scaled by its own range",)
 
 
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (6, 4), (4, 2)])
+def test_of_colours_of_16_bits_the_upper_8_are_read_and_it_is_said(kind, channels):
+    values = np.linspace(0, 65535, 5 * 4 * channels).astype(">u2").reshape(5, 4, channels)
+    if kind != 2:
+        values[..., -1] = 65535
+    content = png_header(4, 5, depth=16, kind=kind, rows=b"".join(b"\0" + row.tobytes() for row in values))
+    decoded = decode_image(content)
+    np.testing.assert_array_equal(decoded.pixels[..., 0], values[..., 0] >> 8)
+    assert decoded.notes == ("16-bit colours read to 8 bits",)
+
+
+@pytest.mark.parametrize("kind", ["float32", "int32", "uint16"])
+def test_scaling_a_few_rows_at_a_time_scales_all_by_one_range(kind, monkeypatch):
+    values = np.random.default_rng(0).normal(size=(50, 30)).clip(-2, 2) * 1000 + 2000
+    content, values = save(Image.fromarray(values.astype(kind)), "TIFF"), values.astype(kind).astype(np.float64)
+    monkeypatch.setattr(images, "_BAND", 100)
+    wanted = np.rint((values - values.min()) / (values.max() - values.min()) * 255)
+    np.testing.assert_array_equal(decode_image(content).pixels[..., 1], wanted)
+
+
 def test_a_floating_point_image_is_scaled_by_its_own_range():
     values = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
     decoded = decode_image(save(Image.fromarray(values), "TIFF"))
@@ -131,6 +152,19 @@ def test_the_first_frame_of_an_animation_is_taken_and_said():
     decoded = decode_image(save(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert decoded.pixels[0, 0].tolist() == [255, 0, 0]
     assert decoded.notes == ("first of 3 frames",)
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, ()), (3, ("first of 3 frames",)), (100, ("first of 100 frames",))])
+def test_the_first_page_of_a_tiff_is_taken_and_said(number, words):
+    pages = [Image.new("L", (4, 4), 200 - index) for index in range(number)]
+    decoded = decode_image(save(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+    assert (decoded.pixels == 200).all() and decoded.notes == words
+
+
+def test_not_all_of_a_thousand_pages_are_looked_at():
+    pages = [Image.new("L", (4, 4), index % 250) for index in range(1000)]
+    decoded = decode_image(save(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+    assert (decoded.pixels == 0).all() and decoded.notes == ("first of more than 100 frames",)
 
 
 def test_the_longer_side_is_shrunk_to_max_side_and_small_images_stay():

@@ -75,3 +75,14 @@ def test_another_size_a_pickle_and_a_text_are_one_sentence(tensors):
         load_lite("tiny", weights=b"I am a text.")
     with pytest.raises(Problem, match="size='huge'"):
         load_lite("huge")
+
+
+def test_a_head_of_another_width_makes_no_network_of_its_size(tensors):
+    found = load_lite("tiny", weights=save({**tensors, "head.weight": torch.zeros(3_000_000, 1, dtype=torch.int8)}))
+    assert found.keys.reshaped == ("head.weight",) and found.model.head.out_features == 1000
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.int32])
+def test_numbers_that_are_no_fractions_are_one_sentence(tensors, kind):
+    with pytest.raises(Problem, match=f"'norm4.bias' holds {str(kind)[6:]}, not floating-point numbers"):
+        load_lite("tiny", weights=save({**tensors, "norm4.bias": torch.zeros(320, dtype=kind)}))

@@ -16,7 +16,7 @@ import pytest
 
 from vitviz.errors import Problem
 from vitviz.explain import model_hub
-from vitviz.explain.model_hub import WEIGHT_FILES, HubModel, fetch_config, fetch_file, parse_hub_name
+from vitviz.explain.model_hub import WEIGHT_FILES, HubModel, fetch_config, fetch_file, parse_hub_name, pin
 
 PLACE = HubModel("someone/vit")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -191,3 +191,17 @@ def test_a_config_that_is_no_table_is_one_sentence(hub, content, cache):
     with pytest.raises(Problem, match=r"config.json of someone/vit could not be read"):
         fetch_config(PLACE, download=True)
     shutil.rmtree(cache)
+
+
+def test_a_pinned_repository_is_read_at_the_commit_of_its_config(hub):
+    hub.files = {"config.json": b"{}", "model.safetensors": b"weights"}
+    place = pin(PLACE, download=True)
+    assert place == HubModel("someone/vit", COMMIT)
+    hub.asked.clear()
+    fetch_file(place, WEIGHT_FILES, download=True)
+    assert hub.asked and all(f"/resolve/{COMMIT}/" in request for request in hub.asked)
+
+
+def test_nothing_is_pinned_over_the_network_unasked(cache, no_network):
+    with pytest.raises(Problem, match="is not on this machine"):
+        pin(PLACE, download=False)

@@ -28,17 +28,25 @@ HOSTILE = (
     "-> <- -- >= <= ~=",
     "\\[escaped\\](https://evil.example/g)",
 )
+READ_AS_MARKDOWN = (
+    *("markdown", "bold markdown", "caption", "error", "metric", "button", "slider", "toggle", "subheader", "expander"),
+    *("image caption", "segmented control", "progress", "table"),
+)
 RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
 WHAT_BECAME_OF_IT = """
 group => [...group.querySelectorAll("[data-testid=stMarkdownContainer], [data-testid=stCaptionContainer]")].map(text => ({
-  tags: [...text.querySelectorAll("*")].map(one => one.tagName).filter(tag => tag !== "P" && tag !== "STRONG"),
+  tags: [...text.querySelectorAll(":not(p, strong, div, h3, span)")].map(one => one.tagName),
   text: text.innerText,
 }))
 """
 # the app rests before the browser has drawn its last element
 ALL_ARE_DRAWN = f"""
 selector => ({WHAT_BECAME_OF_IT})(document.querySelector(selector))
-  .filter(one => !["0", "1"].includes(one.text)).length >= 8
+  .filter(one => !["0", "1"].includes(one.text)).length >= {len(READ_AS_MARKDOWN)}
+"""
+
+POINTS_ELSEWHERE = """
+group => [...group.querySelectorAll("a, img:not([src^='data:']), iframe, .katex")].map(one => one.outerHTML)
 """
 
 
@@ -80,11 +88,14 @@ def test_streamlit_shows_every_hostile_name_literally_and_asks_nobody_for_it(ser
     server = serve(here / "label_app.py", PYTHONPATH=str(here.parents[1]))
     page.goto(server.address)
     page.wait_for_selector(RESTED)
-    page.wait_for_selector(f".st-key-name{len(HOSTILE) - 1}")
+    page.wait_for_selector(f".st-key-literal{len(HOSTILE) - 1}")
     for index, name in enumerate(HOSTILE):
         page.wait_for_function(ALL_ARE_DRAWN, arg=f".st-key-name{index}")
         parts = page.locator(f".st-key-name{index}").evaluate(WHAT_BECAME_OF_IT)
         texts = [one["text"].replace("\u2060", "") for one in parts if one["text"] not in ("0", "1")]
-        assert texts == [name.strip()] * 8
+        assert texts == [name.strip()] * len(READ_AS_MARKDOWN)
         assert [tag for one in parts for tag in one["tags"]] == [], name
+        for group in ("name", "literal"):
+            assert page.locator(f".st-key-{group}{index}").evaluate(POINTS_ELSEWHERE) == []
+        assert page.locator(f".st-key-literal{index}").inner_text().count(name.strip()) >= 2
     assert hosts == {server.address.removeprefix("http://")}

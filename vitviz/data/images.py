@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 FORMAT_WORDS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
 
 _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT = 0x0112, 322, 323
+_MAX_COUNTED = 100  # pages of a TIFF: counting them all takes a time that grows with the square of their number
+_BAND = 2**20  # pixels that are scaled at once
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -44,7 +47,8 @@ def decode_image(
 ) -> DecodedImage:
     """The first frame of an image file as upright 8-bit RGB.
 
-    Transparency is placed on white; 16-bit and floating-point images are scaled by their own range.
+    Transparency is placed on white; grey 16-bit and floating-point images are scaled by their own range; of 16-bit colours the
+    upper 8 bits are read.
 
     Args:
         source: the file's content, or where it lies.
@@ -120,7 +124,8 @@ def _tile_size(image: Image.Image) -> tuple[int, int]:
 
 def _decode(image: Image.Image, name: str, max_side: int | None, min_side: int | None) -> DecodedImage:
     size = _size_within(image.size, max_side) if max_side else image.size
-    orientation, notes = _orientation(image), _frame_notes(image)
+    notes = [*_frame_notes(image), *_depth_notes(image)]
+    orientation = _orientation(image)  # for which a PNG is decoded
     if max_side or min_side:
         image.draft(None, size if max_side else (min_side, min_side))
     image.load()
@@ -139,8 +144,27 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _frame_notes(image: Image.Image) -> list[str]:
+    if image.format == "TIFF" and _has_many_pages(image):
+        return [f"first of more than {_MAX_COUNTED} frames"]
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     return [f"first of {frames} frames"] if frames > 1 else []
+
+
+def _has_many_pages(image: Image.Image) -> bool:
+    try:
+        for page in range(1, _MAX_COUNTED + 1):  # one by one, or Pillow takes the page that was asked for as the last
+            image.seek(page)
+    except EOFError:
+        return False
+    finally:
+        image.seek(0)
+    return True
+
+
+def _depth_notes(image: Image.Image) -> list[str]:
+    """Pillow has no mode for colours of 16 bits: what it is going to read of them stands in the raw mode of its tiles."""
+    deep = image.mode.startswith(("RGB", "LA")) and any(";16" in str(tile.args) for tile in image.tile)
+    return ["16-bit colours read to 8 bits"] if deep else []
 
 
 def _to_rgb(image: Image.Image, name: str) -> tuple[Image.Image, list[str]]:
@@ -155,12 +179,15 @@ def _to_rgb(image: Image.Image, name: str) -> tuple[Image.Image, list[str]]:
 
 
 def _scale_by_own_range(values: np.ndarray, name: str) -> Image.Image:
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all():
+    """Grey values (H, W) of any range to 0..255, a few rows at a time: at 8 bytes a value a large image would not fit."""
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise Problem(f"{name} could not be read", "some of its pixels are NaN or infinite")
-    low, high = values.min(), values.max()
-    scaled = (values - low) / max(high - low, np.finfo(float).tiny) * 255
-    return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
+    scaled, step = np.empty(values.shape, np.uint8), max(_BAND // values.shape[1], 1)
+    for start in range(0, len(values), step):
+        band = values[start : start + step].astype(np.float64)
+        scaled[start : start + step] = np.rint((band - low) / max(high - low, np.finfo(float).tiny) * 255)
+    return Image.fromarray(scaled).convert("RGB")
 
 
 def _place_on_white(image: Image.Image) -> tuple[Image.Image, list[str]]:

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 MAX_IMAGE_BYTES = 20 * 2**20
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 
+MAX_ROWS = 2_000_000
+MAX_RATIO = 200
+FREE_BYTES = 2**20
+"""A column may unpack to this much at any ratio."""
+MAX_LABEL_BYTES = 2**26
+MAX_LABEL = 1000
+
 _BATCH_ROWS = 256
+_BATCH_BYTES = 2**29
 
 
 class Table(NamedTuple):
@@ -76,10 +84,59 @@ def _read_table(path: Path) -> Table:
         schema = file.schema_arrow
         image_column, label_column = _image_column(schema, path), _label_column(schema)
         groups = tuple(file.metadata.row_group(index).num_rows for index in range(file.num_row_groups))
+        _check_sizes(file.metadata, (image_column, label_column), path)
         values = [None] * sum(groups)
         if label_column:
-            values = file.read(columns=[label_column]).column(0).to_pylist()
+            values = _label_values(path, label_column, is_text=_is_text(schema.field(label_column).type))
         return Table(path, image_column, values, _declared_names(schema, label_column), groups)
+
+
+def _check_sizes(metadata: pq.FileMetaData, columns: tuple[str | None, str | None], path: Path) -> None:
+    """Raises Problem when what would be read is more than is ever read, or unpacks as no image and no label does."""
+    if metadata.num_rows > MAX_ROWS:
+        raise Problem(f"{path.name} is too large", f"{metadata.num_rows:,} rows, and at most {MAX_ROWS:,} are read")
+    image_column, label_column = columns
+    for chunk in _chunks(metadata):
+        column, packed, unpacked = chunk.path_in_schema.split(".")[0], chunk.total_compressed_size, _unpacked(chunk)
+        if column in columns and unpacked > FREE_BYTES + MAX_RATIO * packed:
+            why = f"its column '{column}' unpacks more than {MAX_RATIO} times"
+            raise Problem(f"{path.name} is refused", why, "it looks like a bomb")
+        if column == label_column != image_column and unpacked > MAX_LABEL_BYTES:
+            raise Problem(f"{path.name} is refused", f"its labels take {unpacked / 2**20:,.0f} MB")
+
+
+def _chunks(metadata: pq.FileMetaData) -> Iterator[pq.ColumnChunkMetaData]:
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    return (group.column(index) for group in groups for index in range(group.num_columns))
+
+
+def _unpacked(chunk: pq.ColumnChunkMetaData) -> int:
+    return max(chunk.total_uncompressed_size, 0)
+
+
+def _label_values(path: Path, name: str, *, is_text: bool) -> list:
+    """The values as Python has them; a text that is stored once is one text, however many rows point at it."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, read_dictionary=[name] if is_text else None) as file:
+        column, values = file.read(columns=[name]).column(0), []
+    for chunk in column.chunks:
+        if not hasattr(chunk, "dictionary"):
+            values += chunk.to_pylist()
+            continue
+        words = chunk.dictionary.to_pylist()
+        if max((len(word) for word in words if word is not None), default=0) > MAX_LABEL:
+            raise Problem(
+                f"{path.name} could not be read", f"one of its labels is longer than {MAX_LABEL:,} characters"
+            )
+        values += [None if index is None else words[index] for index in chunk.indices.to_pylist()]
+    return values
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _image_column(schema: pa.Schema, path: Path) -> str:
@@ -156,11 +213,19 @@ def _read_wanted(file: pq.ParquetFile, table: Table, wanted: np.ndarray) -> Iter
     for group, num_rows in enumerate(table.row_groups):
         stop = start + num_rows
         if ((wanted >= start) & (wanted < stop)).any():
-            for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[table.image_column]):
+            rows = _rows_at_once(file.metadata.row_group(group), table.image_column)
+            for batch in file.iter_batches(rows, row_groups=[group], columns=[table.image_column]):
                 here = wanted[(wanted >= start) & (wanted < start + len(batch))] - start
                 yield from (_content(batch.column(0)[int(row)].as_py(), table.path) for row in here)
                 start += len(batch)
         start = stop
+
+
+def _rows_at_once(group: pq.RowGroupMetaData, column: str) -> int:
+    """How many rows fit into memory even if all of them point at one image, stored once and as large as the column."""
+    chunks = (group.column(index) for index in range(group.num_columns))
+    size = sum(_unpacked(chunk) for chunk in chunks if chunk.path_in_schema.split(".")[0] == column)
+    return min(max(_BATCH_BYTES // max(size, 1), 1), _BATCH_ROWS)
 
 
 def _content(value: dict | bytes | None, path: Path) -> bytes | Problem:

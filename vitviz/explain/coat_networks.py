@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vitviz.errors import Problem
 from vitviz.explain.weight_files import read_weights
-from vitviz.explain.weight_keys import KeyReport
+from vitviz.explain.weight_keys import KeyReport, check_types
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,8 +43,10 @@ def load_lite(size: str, *, weights: bytes | None = None, seed: int = 0) -> Lite
         model = init_weights(coat_lite(size), torch.Generator().manual_seed(seed))
         return LiteModel(_read_only(model), f"{name}, untrained (random weights of seed {seed})", None)
     tensors = read_weights(weights)
+    model = coat_lite(size)
     head = tensors.get("head.weight")
-    model = coat_lite(size, num_classes=len(head)) if head is not None and head.ndim == 2 else coat_lite(size)
+    if head is not None and head.shape[1:] == model.head.weight.shape[1:] and len(head) > 0:
+        model = coat_lite(size, num_classes=len(head))
     keys = _load(model, tensors, name)
     return LiteModel(_read_only(model), f"{name}, weights of your own ({len(keys.loaded)} tensors)", keys)
 
@@ -66,6 +68,7 @@ def _load(model: CoaT, tensors: Mapping[str, Tensor], name: str) -> KeyReport:
     if lacking:
         reason = f"{len(lacking)} of {len(own)} tensors lack or have another shape, {lacking[0]!r} first"
         raise Problem(f"the weights do not fit {name}", reason, f"choose another size: {', '.join(SIZES)}")
+    check_types(own, fits)
     heads = {key: torch.zeros_like(own[key]) for key in own if key.startswith("head.")}
     model.load_state_dict({**heads, **fits}, strict=False)
     if not all(parameter.isfinite().all() for parameter in model.parameters()):

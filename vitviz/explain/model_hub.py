@@ -65,6 +65,15 @@ def fetch_file(place: HubModel, names: Sequence[str], *, download: bool) -> Path
     )
 
 
+def pin(place: HubModel, *, download: bool) -> HubModel:
+    """The repository at the very commit that its ``config.json`` is found at, so that all its files are of one state.
+
+    Raises: Problem as :func:`fetch_file`.
+    """
+    commit = fetch_file(place, ("config.json",), download=download).parent.name
+    return HubModel(place.repository, commit if re.fullmatch(r"[0-9a-f]{40}", commit) else place.revision)
+
+
 def fetch_config(place: HubModel, *, download: bool) -> dict[str, Any]:
     """What ``config.json`` of the repository says, as plain values, unchecked. Raises Problem as :func:`fetch_file`."""
     path = fetch_file(place, ("config.json",), download=download)

@@ -66,18 +66,17 @@ def load_run_model(run: Run, round_index: int | None = None, *, untrained: bool 
 
 def _open_deep_clustering(run: Run, round_index: int | None) -> tuple[nn.Module, tuple[str, ...]]:
     """Trained on pseudo labels, its classes are the clusters of the round before."""
-    import torch
-
     from vitviz.config import from_plain
     from vitviz.training.classification import latest_weights
     from vitviz.training.deep_clustering import build_model
     from vitviz.training.deep_clustering_config import DeepClusteringConfig
+    from vitviz.training.run_weights import put_weights, shape_of
 
     weights = latest_weights(run) if round_index is None else run.weights(round_index)
     about = run.description()
-    config, num_classes = from_plain(DeepClusteringConfig, about.settings), len(weights["head.bias"])
+    config, (num_classes,) = from_plain(DeepClusteringConfig, about.settings), shape_of(weights, "head.bias", 1, run)
     model = build_model(config, img_size=about.img_size, num_classes=num_classes, seed=config.seed)
-    model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    put_weights(model, weights, run)
     if config.targets == "pseudo_labels":
         return model, tuple(f"cluster {index}" for index in range(num_classes))
     return model, about.class_names if len(about.class_names) == num_classes else ()

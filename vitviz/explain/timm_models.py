@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitviz.errors import Problem
-from vitviz.explain.model_hub import PREFIX, WEIGHT_FILES, fetch_config, fetch_file, parse_hub_name
+from vitviz.explain.model_hub import PREFIX, WEIGHT_FILES, HubModel, fetch_config, fetch_file, parse_hub_name, pin
 from vitviz.explain.opened_models import OpenedModel
 from vitviz.explain.preprocessing import preprocessing_of
 from vitviz.explain.timm_configs import arguments_of
@@ -94,11 +94,12 @@ def load_model_by_name(
     """
     if weights is not None and (pretrained or name.startswith(PREFIX)):
         raise Problem("weights come either by name or from a file", "both were given")
-    wanted = _find_wanted(name, download=download)
+    pinned = pin(parse_hub_name(name), download=download) if name.startswith(PREFIX) else None
+    wanted = _find_wanted(name, pinned, download=download)
     _check_size(wanted, img_size)
     source = "weights of your own"
-    if pretrained or name.startswith(PREFIX):
-        place, files = (parse_hub_name(name), WEIGHT_FILES) if name.startswith(PREFIX) else find_published(name)
+    if pretrained or pinned:
+        place, files = (pinned, WEIGHT_FILES) if pinned else find_published(name)
         weights = fetch_file(place, files, download=download)
         source = f"published weights of {place.repository} at {weights.parent.name[:10]}"
     elif weights is not None and file_name:
@@ -133,12 +134,12 @@ def timm_tokens(model: torch.nn.Module, fed: np.ndarray, block: int) -> np.ndarr
     return maps[0][0].float().cpu().numpy()
 
 
-def _find_wanted(name: str, *, download: bool) -> _Wanted:
+def _find_wanted(name: str, pinned: HubModel | None, *, download: bool) -> _Wanted:
     """By timm's name, or by what the config of a repository of the hub says it holds."""
-    if not name.startswith(PREFIX):
+    if pinned is None:
         check_name(name, square_models())
         return _Wanted(name, name)
-    config = fetch_config(parse_hub_name(name), download=download)
+    config = fetch_config(pinned, download=download)
     known, arguments = arguments_of(config, list(square_models()))
     return _Wanted(known, f"{name} ({known})", arguments)
 

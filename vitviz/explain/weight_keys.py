@@ -107,7 +107,7 @@ def fit_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, part: str = 
     if len(_fitting(own, given)) < len(own):
         chosen, given, resampled = _convert_best(model, tensors, chosen, part)
     fits = _fitting(own, given)
-    _check_types(own, fits)
+    check_types(own, fits)
     keys = KeyReport(
         loaded=tuple(sorted(fits)),
         missing=tuple(sorted(own.keys() - given.keys())),
@@ -142,6 +142,14 @@ def find_parts(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list
     most = max(counts.values(), default=0)
     found = [FilePart(name, count) for name, count in counts.items() if 2 * count >= most]
     return sorted(found, key=_worth) or [FilePart("", 0)]
+
+
+def check_types(own: Mapping[str, Tensor], fits: Mapping[str, Tensor]) -> None:
+    """Raises: Problem for whole or complex numbers where the model has fractions."""
+    for key, value in fits.items():
+        if own[key].is_floating_point() and not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise Problem("the weights could not be used", f"{key!r} holds {kind}, not floating-point numbers")
 
 
 def load_fit(model: nn.Module, fit: Fit) -> None:
@@ -233,13 +241,6 @@ def _converter_of(model: nn.Module):
         if converter is not None:
             return converter
     return None
-
-
-def _check_types(own: Mapping[str, Tensor], fits: Mapping[str, Tensor]) -> None:
-    for key, value in fits.items():
-        if own[key].is_floating_point() and not value.is_floating_point():
-            kind = str(value.dtype).removeprefix("torch.")
-            raise Problem("the weights could not be used", f"{key!r} holds {kind}, not floating-point numbers")
 
 
 def _first(names: tuple[str, ...]) -> str:

@@ -19,6 +19,7 @@ from vitviz.errors import Problem
 
 Stem = Literal["linear", "conv"]
 Pool = Literal["cls", "mean"]
+_MAX_TOKENS = 2**16
 KEEP = ("attention", "tokens", "hidden")
 
 
@@ -222,6 +223,9 @@ def _conv_stem(patch_size: int, in_chans: int, embed_dim: int) -> nn.Sequential:
 def _check_sizes(img_size: int, patch_size: int, embed_dim: int, num_heads: int, stem: Stem) -> None:
     if patch_size < 1 or img_size % patch_size:
         raise Problem(f"img_size={img_size} must be a multiple of patch_size={patch_size}")
+    if (img_size // patch_size) ** 2 > _MAX_TOKENS:
+        number = f"{(img_size // patch_size) ** 2:,} tokens, at most {_MAX_TOKENS:,} are taken"
+        raise Problem(f"img_size={img_size} and patch_size={patch_size} make {number}")
     if num_heads < 1 or embed_dim % num_heads:
         raise Problem(f"embed_dim={embed_dim} must be divisible by num_heads={num_heads}")
     if stem == "conv" and (patch_size < 2 or patch_size & (patch_size - 1)):

@@ -27,7 +27,7 @@ from vitviz.runs.disk import disk_problem
 from vitviz.runs.json_files import read_json, read_records, read_rounds
 from vitviz.runs.making import make_folder
 from vitviz.runs.records import Coefficients, Description, Progress, Projection, Round, Samples, Status
-from vitviz.runs.schema import SCHEMA, migrate
+from vitviz.runs.schema import SCHEMA, check_kinds, migrate
 from vitviz.runs.tensors import Tensors
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -96,7 +96,7 @@ class Run:
         record = migrate(self.name, read_json(self.path / "run.json"))
         try:
             names, notes = tuple(record["class_names"]), tuple(record.get("notes", ()))
-            return Description(**{**record, "class_names": names, "notes": notes})
+            return check_kinds(Description(**{**record, "class_names": names, "notes": notes}))
         except (KeyError, TypeError) as error:
             raise Problem(f"run '{self.name}' cannot be read", f"run.json: {error}") from error
 

@@ -1,9 +1,11 @@
 """The version of the run folder: older records are brought up to date on reading, newer ones are refused by name."""
 
+import typing
 from collections.abc import Callable
 from typing import Any
 
 from vitviz.errors import Problem
+from vitviz.runs.records import Description
 
 SCHEMA = 1
 
@@ -26,3 +28,18 @@ def migrate(name: str, record: dict[str, Any]) -> dict[str, Any]:
         record = MIGRATIONS[version](record)
         version += 1
     return {**record, "schema": SCHEMA}
+
+
+def check_kinds(description: Description) -> Description:
+    """``description``, whose values came from a file that anybody may have written. Raises TypeError for one of another kind."""
+    for name, hint in typing.get_type_hints(Description).items():
+        value, kind = getattr(description, name), typing.get_origin(hint) or hint
+        if type(value) is not kind or (kind is tuple and not all(isinstance(one, str) for one in value)):
+            raise TypeError(f"{name} must be {_KINDS[kind]}")
+    if not 1 <= description.img_size <= _MAX_SIZE:
+        raise TypeError(f"img_size must be 1 to {_MAX_SIZE}")
+    return description
+
+
+_MAX_SIZE = 1024
+_KINDS = {int: "a whole number", str: "text", dict: "a table", tuple: "a list of texts"}

@@ -37,6 +37,7 @@ from vitviz.training.coat_config import CLUSTERED, CoatConfig
 from vitviz.training.coat_schedule import Width, clustering_of, follow, prototype_shares
 from vitviz.training.distillation import distillation_loss, find_teacher
 from vitviz.training.photo_augment import mix_batch
+from vitviz.training.run_weights import put_weights
 from vitviz.training.setup import load_images
 
 
@@ -79,7 +80,7 @@ def load_model(run: Run) -> CoaT:
     about, weights = run.description(), classification.latest_weights(run)
     config = from_plain(CoatConfig, about.settings)
     model = build_model(config, img_size=about.img_size, num_classes=len(about.class_names), seed=config.seed)
-    model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    put_weights(model, weights, run)
     model.clustering = clustering_of(config, _last_epoch(run).get("r_rel"))
     return model.eval()
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from vitviz.errors import Problem
 from vitviz.training.classification_config import ClassificationConfig
-from vitviz.training.deep_clustering_config import check_at_least
+from vitviz.training.deep_clustering_config import LARGEST, check_at_least, check_parameters
 
 CLUSTERED = ("factorised", "softmax", "clustered_mlp")
 """Kinds that cluster something."""
@@ -79,5 +79,12 @@ class CoatConfig(ClassificationConfig):
             values = getattr(self, name)
             if len(values) != 4 or not min(values) > 0:
                 raise Problem(f"{name}={values} must be four numbers greater than 0")
+        for name, of in (("embed_dims", "embed_dim"), ("serial_depths", "depth"), ("mlp_ratios", "mlp_ratio")):
+            if max(getattr(self, name)) > LARGEST[of]:
+                raise Problem(f"{name}={getattr(self, name)} must be at most {LARGEST[of]} each")
+        for name in ("patch_size", "num_heads"):
+            if getattr(self, name) > LARGEST[name]:
+                raise Problem(f"{name}={getattr(self, name)} must be at most {LARGEST[name]}")
+        check_parameters(self.embed_dims, self.serial_depths, self.mlp_ratios)
         if any(dim % self.num_heads for dim in self.embed_dims):
             raise Problem(f"embed_dims={self.embed_dims} must be divisible by num_heads={self.num_heads}")

@@ -44,6 +44,7 @@ from vitviz.training.loop import (
     train_epoch,
 )
 from vitviz.training.rounds import RoundInputs, save_and_score
+from vitviz.training.run_weights import put_weights, shape_of
 from vitviz.training.setup import load_images
 from vitviz.training.stopping import stop_reason, warnings
 
@@ -136,9 +137,9 @@ def embed_with(run: Run, round_index: int, images: np.ndarray) -> np.ndarray:
     """Embeddings (N, D) float32 of ``images`` (N, img_size, img_size, 3) uint8 by the network of ``run`` after a round."""
     about, weights = run.description(), run.weights(round_index)
     config = from_plain(DeepClusteringConfig, about.settings)
-    num_classes = len(weights["head.bias"])
+    (num_classes,) = shape_of(weights, "head.bias", 1, run)
     model = build_model(config, img_size=about.img_size, num_classes=num_classes, seed=config.seed)
-    model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    put_weights(model, weights, run)
     embeddings, _ = embed_images(model, images, np.arange(len(images)))
     return (F.normalize(embeddings, dim=1) if config.embedding.endswith("normalised") else embeddings).numpy()
 

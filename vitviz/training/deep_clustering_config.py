@@ -1,5 +1,6 @@
 """The settings of deep clustering. Apart from the training itself, so that forms and ``--help`` need no torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,6 +69,7 @@ class DeepClusteringConfig:
     def __post_init__(self):
         check_at_least(self, 1, "epochs batch_size epochs_per_round num_clusters num_restarts")
         check_at_least(self, 1, "patch_size embed_dim depth num_heads")
+        check_network(self)
         check_at_least(self, 0, "max_rounds cluster_weight epsilon extra_epochs seed")
         check_at_least(self, 0, "lr round_lr weight_decay warmup_epochs mlp_ratio drop_rate drop_path_rate")
         if not 0 < self.held_out_fraction < 1:
@@ -88,3 +90,24 @@ def check_at_least(config: Any, least: int, names: str) -> None:
     for name in names.split():
         if not getattr(config, name) >= least:
             raise Problem(f"{name}={getattr(config, name)} must be at least {least}")
+
+
+LARGEST = {"patch_size": 64, "embed_dim": 2048, "depth": 48, "num_heads": 64, "mlp_ratio": 16}
+"""Settings of a network to the most they may be: a run from elsewhere must not make one that fills the memory."""
+MAX_PARAMETERS = 350_000_000
+
+
+def check_network(config: Any) -> None:
+    """Raises Problem for a network larger than ``LARGEST``, or with more than ``MAX_PARAMETERS`` in its blocks."""
+    for name, most in LARGEST.items():
+        if getattr(config, name, 0) > most:
+            raise Problem(f"{name}={getattr(config, name)} must be at most {most}")
+    check_parameters([config.embed_dim], [config.depth], [config.mlp_ratio])
+
+
+def check_parameters(dims: Sequence[int], depths: Sequence[int], ratios: Sequence[float]) -> None:
+    """Raises Problem when the blocks of so many stages (4 D^2 of attention, 2 r D^2 of the MLP each) have too many parameters."""
+    count = sum(depth * dim**2 * (4 + 2 * ratio) for dim, depth, ratio in zip(dims, depths, ratios, strict=True))
+    if count > MAX_PARAMETERS:
+        most = f"at most {MAX_PARAMETERS / 1e6:,.0f} are built"
+        raise Problem(f"the settings make a network of {count / 1e6:,.0f} million parameters", most)

@@ -23,6 +23,7 @@ from vitviz.runs.folder import Run
 from vitviz.training.idec_config import IdecConfig
 from vitviz.training.loop import EpochPlan, embed_images, load_state_tensors, make_optimizer, state_tensors, train_epoch
 from vitviz.training.rounds import RoundInputs, save_and_score, small_pixels
+from vitviz.training.run_weights import put_weights
 from vitviz.training.setup import load_images
 from vitviz.training.stopping import warnings
 
@@ -202,6 +203,6 @@ def _parameters(model: _Sharpened) -> dict[str, np.ndarray]:
 def embed_with(run: Run, round_index: int, images: np.ndarray) -> np.ndarray:
     """Embeddings (N, D) float32 of ``images`` (N, H, W, 3) uint8 by the network of ``run`` after a round."""
     model = build_autoencoder(from_plain(IdecConfig, run.description().settings))
-    kept = {name.removeprefix("encoder."): torch.tensor(value) for name, value in run.weights(round_index).items()}
-    model.encoder.load_state_dict(kept)
+    kept = {name.removeprefix("encoder."): value for name, value in run.weights(round_index).items()}
+    put_weights(model.encoder, kept, run)
     return embed_images(model, images, np.arange(len(images)))[0].numpy()

@@ -1,9 +1,10 @@
 """The settings of IDEC. Apart from the training itself, so that forms and ``--help`` need no torch."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from vitviz.errors import Problem
-from vitviz.training.deep_clustering_config import ProjectionEngine, check_at_least
+from vitviz.training.deep_clustering_config import MAX_PARAMETERS, ProjectionEngine, check_at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +44,9 @@ class IdecConfig:
             raise Problem(f"held_out_fraction={self.held_out_fraction} must lie between 0 and 1")
         if min(self.hidden, default=1) < 1:
             raise Problem(f"hidden={self.hidden} must be widths of at least 1")
+        if sum(before * after for before, after in pairwise(self._widths)) > MAX_PARAMETERS / 2:
+            raise Problem(f"hidden={self.hidden}, input_size={self.input_size} make too large a network")
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        return self.input_size**2, *self.hidden, self.embed_dim

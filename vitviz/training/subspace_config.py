@@ -9,6 +9,8 @@ from vitviz.training.deep_clustering_config import ProjectionEngine, check_at_le
 MAX_DENSE_IMAGES = 2_000
 """More images than this are too many for a dense C: its optimiser holds three more N x N arrays, and every round keeps one."""
 
+_MAX_CHANNELS, _MAX_HIDDEN = 256, 4096
+
 
 @dataclass(frozen=True, kw_only=True)
 class SubspaceConfig:
@@ -77,6 +79,9 @@ class SubspaceConfig:
             "epochs num_starts batch_size num_clusters num_restarts channels min_hidden num_steps num_neighbors",
         )
         check_at_least(self, 1, "num_iterations subspace_dim fixed_step score_every round_every")
+        for name, most in (("channels", _MAX_CHANNELS), ("min_hidden", _MAX_HIDDEN)):
+            if getattr(self, name) > most:
+                raise Problem(f"{name}={getattr(self, name)} must be at most {most}")
         check_at_least(self, 0, "seed lr finetune_lr rd_ratio coefficient_start")
         for name in ("coefficient_weight", "expression_weight", "ridge_strength", "neighbor_strength", "power"):
             if not getattr(self, name) > 0:

@@ -8,6 +8,7 @@ from vitviz.config import from_plain
 from vitviz.nn.subspace import SubspaceAutoencoder, init_subspace, with_attention
 from vitviz.runs.folder import Run
 from vitviz.training.loop import mix_seeds
+from vitviz.training.run_weights import put_weights, shape_of
 from vitviz.training.subspace_config import SubspaceConfig
 
 _EVAL_BATCH = 1024
@@ -23,13 +24,16 @@ def build_model(config: SubspaceConfig, *, img_size: int, in_chans: int, seed: i
 
 def load_model(run: Run, round_index: int | None = None) -> SubspaceAutoencoder:
     """The network of a run after a round (of the last state when None), in eval mode on the CPU, float32."""
-    weights = {name: torch.tensor(value).float() for name, value in run.weights(round_index).items()}
+    weights = {name: value.astype(np.float32) for name, value in run.weights(round_index).items()}
     config = from_plain(SubspaceConfig, run.description().settings)
     model = build_model(
-        config, img_size=run.description().img_size, in_chans=weights["encoder.weight"].shape[1], seed=config.seed
+        config,
+        img_size=run.description().img_size,
+        in_chans=shape_of(weights, "encoder.weight", 4, run)[1],
+        seed=config.seed,
     )
     model = add_gate(config, model) if config.attention else model
-    model.load_state_dict(weights)
+    put_weights(model, weights, run)
     return model.eval()
 
 

@@ -24,6 +24,7 @@ from vitviz.nn.vit import VisionTransformer, init_weights
 from vitviz.runs.folder import Run
 from vitviz.training.classification import Record, latest_weights, train_classifier
 from vitviz.training.loop import embed_images
+from vitviz.training.run_weights import put_weights
 from vitviz.training.supertokens_config import SuperTokensConfig
 
 
@@ -70,7 +71,7 @@ def load_model(run: Run) -> VisionTransformer:
     about, weights = run.description(), latest_weights(run)
     config = from_plain(SuperTokensConfig, about.settings)
     model = build_model(config, img_size=about.img_size, num_classes=len(about.class_names), seed=config.seed)
-    model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    put_weights(model, weights, run)
     return model.eval()
 
 

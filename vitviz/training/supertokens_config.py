@@ -5,7 +5,7 @@ from typing import Literal
 
 from vitviz.errors import Problem
 from vitviz.training.classification_config import ClassificationConfig
-from vitviz.training.deep_clustering_config import check_at_least
+from vitviz.training.deep_clustering_config import check_at_least, check_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class SuperTokensConfig(ClassificationConfig):
         super().__post_init__()
         check_at_least(self, 1, "embed_dim depth num_heads")
         check_at_least(self, 0, "num_iterations mlp_ratio")
+        check_network(self)
         if self.embed_dim % self.num_heads:
             raise Problem(f"embed_dim={self.embed_dim} must be divisible by num_heads={self.num_heads}")
         if self.img_size is not None and self.img_size % self.stride:

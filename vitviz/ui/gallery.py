@@ -157,7 +157,7 @@ def _metric(records: Sequence[Mapping[str, Any]]) -> None:
     """The score of the last round and its change, or of the round that was chosen without labels."""
     counting = _counting(records)
     if counting.get("acc") is not None:
-        steps = f" after step {counting['step']}" if counting.get("step") else ""
+        steps = f" after step {counting['step']:d}" if counting.get("step") else ""
         note = {"delta_color": "off", "delta_arrow": "off"}
         st.metric(f"ACC over all images{steps}", f"{counting['acc']:.3f}", "chosen without labels", **note)
     elif counting.get("held_out_nmi") is not None:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from vitviz.data.decoding_apart import MAX_MEGABYTES, decode_image_apart
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui.labels import safe_label
+from vitviz.ui.quota import hold
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def describe_run(run: Run) -> None:
         size = f"{about.num_images:,} images, {about.img_size} px"
         st.caption(f"{safe_label(about.dataset_title)}, {size}, {about.num_clusters} clusters, seed {about.seed}")
         st.caption(
-            f"Made {about.created[:10]} on {safe_label(about.device)}"
+            f"Made {safe_label(about.created[:10])} on {safe_label(about.device)}"
             + (", shipped with vitviz" if run.is_shipped() else "")
         )
         with st.expander("Settings and origin"):
@@ -75,27 +77,31 @@ def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:
 
     Raises: Problem in one sentence for anything that is not a picture.
     """
-    file = st.file_uploader(
-        "A picture", type=["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"], key=f"{key}_file"
-    )
-    return None if file is None else decode_given(file.getvalue(), file.name, max_side=max_side)
+    place = f"{key}_file"
+    types = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"]
+    file = st.file_uploader("A picture", type=types, key=place, max_upload_size=MAX_MEGABYTES)
+    if file is None:
+        hold(place, {})
+        return None
+    return decode_given(file.getvalue(), file.name, max_side=max_side, place=place)
 
 
-def decode_given(content: bytes, name: str, *, max_side: int = 1024) -> PickedImage:
-    """A picture that somebody gave as a file, decoded within bounds and kept by its content.
+def decode_given(content: bytes, name: str, *, max_side: int = 1024, place: str = "") -> PickedImage:
+    """A picture that somebody gave as a file, decoded within bounds in a process of its own, and kept by its content.
 
-    Raises: Problem in one sentence for anything that is not a picture.
+    ``place`` is what holds it (see :func:`vitviz.ui.quota.hold`), ``name`` when empty.
+
+    Raises: Problem in one sentence for anything that is not a picture, and for more than a session may hold.
     """
-    from vitviz.data.images import decode_image
-
     digest = hashlib.sha256(content).hexdigest()[:16]
-    pixels, notes = _decode(digest, max_side, _content=content, _name=name, _decode_image=decode_image)
+    pixels, notes = _decode(digest, max_side, _content=content, _name=name)
+    hold(place or name, {digest: pixels.nbytes})
     return PickedImage(pixels, name, notes, digest)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _decode(digest: str, max_side: int, _content: bytes, _name: str, _decode_image):
-    decoded = _decode_image(_content, name=_name, max_side=max_side)
+def _decode(digest: str, max_side: int, _content: bytes, _name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    decoded = decode_image_apart(_content, name=_name, max_side=max_side)
     return decoded.pixels, decoded.notes
 
 

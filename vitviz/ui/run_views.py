@@ -40,7 +40,7 @@ def live_status(run: Run) -> None:
         if status.state in ("running", "queued"):
             share = min(progress.done / progress.total, 1.0) if progress.total else 0.0
             note = safe_label(progress.note)
-            st.progress(share, f"{status.state}: {note}, {progress.done} of at most {progress.total} records")
+            st.progress(share, f"{status.state}: {note}, {progress.done:d} of at most {progress.total:d} records")
         elif status.state in ("interrupted", "cancelled"):
             again = f"python -m vitviz train {run.description().method} --run {run.name} --resume"
             st.warning(f"This run was {status.state}. `{again}` goes on, and so does the page Train.")

@@ -165,7 +165,7 @@ def affinity_caption(seen: Any) -> str:
     what = {
         "coefficients": "\\|C\\| + \\|Cᵀ\\| without its diagonal",
         "thresholded": f"\\|C\\| + \\|Cᵀ\\| of the entries that hold {seen.rho:g} of their column" if seen.rho else "",
-        "affinity": f"affinity by the rule '{shown.affinity}', which was clustered",
+        "affinity": f"affinity by the rule '{safe_label(shown.affinity)}', which was clustered",
     }[seen.layer]
     cut = (
         f"all {len(seen.order):,} images"
@@ -178,7 +178,7 @@ def affinity_caption(seen: Any) -> str:
         else f"a cell shows the largest value among {woven.cell:.3g} x {woven.cell:.3g} images"
     )
     return (
-        f"Run {safe_label(seen.run.name)}, {step_text(shown)}, solver {shown.solver}: {what}; {cut}, by "
+        f"Run {safe_label(seen.run.name)}, {step_text(shown)}, solver {safe_label(shown.solver)}: {what}; {cut}, by "
         f"{seen.order_name}; {cells}. Rows and columns are the images; what one takes of the other and the other of it "
         f"are added up. The scale ends at {number(woven.ceiling)}, which 99.5% of the entries above 0 stay below."
     )
@@ -235,13 +235,13 @@ def headline_sentence(run: Run, record: Mapping[str, Any]) -> str:
     selection = [{}, *(one.get("selection") or {} for one in run.round_metrics())][-1]
     rules = {"fixed": "the step fixed before training", "eigengap": "the step with the largest eigengap"}
     chosen = (
-        f"step {record['step']}, {rules.get(selection.get('rule'), 'the last')}"
+        f"step {record['step']:d}, {rules.get(selection.get('rule'), 'the last')}"
         if record["step"]
         else "the pretrained features"
     )
     size = f"{len(run.samples().indices):,} images"
     return (
-        f"Over all {size}, none held out: {chosen}, solver {record['solver']} "
+        f"Over all {size}, none held out: {chosen}, solver {safe_label(record['solver'])} "
         f"({safe_label(record['solver_reason'], max_length=200)}). The run itself looked at no label."
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from vitviz.data.ground_truth import read_ground_truth
+from vitviz.data.decoding_apart import MAX_MEGABYTES, read_ground_truth_apart
 from vitviz.explain.embedding_costs import EmbeddingCost, compare_embeddings
 from vitviz.explain.segmentation import (
     count_components,
@@ -122,13 +122,14 @@ def _one_map(shown: Shown, name: str, labels: np.ndarray, key: str) -> None:
 def _scores(shown: Shown, maps: Mapping[str, np.ndarray]) -> None:
     """Scores of the three maps when somebody's drawing of the photo is given."""
     with st.expander("Scores against people's drawings"), shown_problems():
+        types = ["mat", "png", "tif", "tiff", "bmp"]
         file = st.file_uploader(
-            "Ground truth", type=["mat", "png", "tif", "tiff", "bmp"], key="truth", help=words.TRUTH
+            "Ground truth", type=types, key="truth", help=words.TRUTH, max_upload_size=MAX_MEGABYTES
         )
         if file is None:
             st.caption(words.TRUTH)
             return
-        truths = read_ground_truth(file.getvalue(), name=file.name)
+        truths = read_ground_truth_apart(file.getvalue(), name=file.name)
         with st.spinner("Scoring …"):
             rows = [
                 {"map": name, **words.score_row(score_segments(labels, truths, shown.photo.pixels))}

@@ -2,6 +2,7 @@
 
 from vitviz.explain.deep_clustering import StopInspection
 from vitviz.runs.folder import Run
+from vitviz.ui.labels import safe_label
 
 INTRO = {
     "deep_clustering": (
@@ -46,10 +47,12 @@ def map_caption(run: Run) -> str:
         "umap": "independent UMAPs",
         "pca": "the first two principal components of the last round",
     }
-    why = f" ({projection.settings['note']})" if "note" in projection.settings else ""
+    note = projection.settings.get("note")
+    why = f" ({safe_label(note, max_length=200)})" if note else ""
     return (
         f"Run {run.name}: {len(run.samples().indices):,} images in {len(projection.points)} rounds, placed by "
-        f"{engines.get(projection.engine, projection.engine)}{why}, seed {projection.seed}. Rings are held-out images. Distances on a map are "
+        f"{safe_label(engines.get(projection.engine, projection.engine))}{why}, seed "
+        f"{safe_label(projection.seed)}. Rings are held-out images. Distances on a map are "
         "a sketch of those in the embedding: trust who is near whom, not how far."
     )
 
