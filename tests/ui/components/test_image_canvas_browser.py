@@ -36,7 +36,7 @@ def opened(page, server):
         at.goto(f"{server}/{query}")
         at.wait_for_selector(RESTED)
         root = at.locator(".image-canvas").first
-        at.wait_for_selector(".image-canvas[data-ready]")
+        root.and_(at.locator("[data-ready]")).wait_for()
         return root
 
     return open_page
