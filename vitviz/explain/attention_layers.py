@@ -87,7 +87,9 @@ def feed(model: torch.nn.Module, image: np.ndarray | Tensor) -> tuple[Tensor, To
     import torch
 
     if model.training:
-        raise Problem("the model is in training mode", "chance would decide what it attends to", "call eval() first")
+        raise Problem(
+            "the model is in training mode", "chance would decide what it attends to", "put it into eval mode first"
+        )
     like = next(model.parameters())
     pixels = torch.as_tensor(image).to(like.device, like.dtype)
     if pixels.ndim == 3:
