@@ -153,6 +153,7 @@ def test_the_largest_share_of_any_head_is_not_called_a_share_of_one_query():
 def test_in_a_window_the_even_share_is_that_of_the_window():
     app = _open(network="Any timm ViT", timm="swin_tiny_patch4_window7_224", layer="0", pin="500_500")
     assert not app.error and "Spread evenly each of 49 tokens would get 2.04%" in _texts(app.caption)
+    assert "Where the photo is bare the layer has no such head" in _texts(app.caption)
 
 
 @pytest.mark.parametrize("view", ["Attention", "Side by side"])

@@ -126,9 +126,10 @@ def sheet_caption(bird: "BirdsEye", one_scale: bool) -> str:
     """What the bird's-eye view shows."""
     scale = "one colour scale for all" if one_scale else "each from 0 to its own largest share"
     left = f" {len(bird.left_out)} layers have no such map and are left out." if bird.left_out else ""
-    return (
-        f"Rows are layers, from the first down; columns are heads, from 0; query {bird.rows[0].query}; {scale}.{left}"
-    )
+    uneven = len({row.layer.num_heads for row in bird.rows}) > 1
+    bare = " Where the photo is bare the layer has no such head." if uneven else ""
+    query = bird.rows[0].query
+    return f"Rows are layers, from the first down; columns are heads, from 0; query {query}; {scale}.{left}{bare}"
 
 
 def tile_text(row: "Row", head: int) -> str:
