@@ -11,12 +11,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_BELOW_EXPLAIN = {"training", "runs", "data", "clustering", "nn", "config", "errors"}
+_BELOW_EXPLAIN = {"training", "runs", "data", "clustering", "nn", "config", "ranks", "errors"}
 MAY_IMPORT = {
     "errors": set(),
+    "ranks": {"errors"},
     "config": {"errors"},
     "nn": {"config", "errors"},
-    "clustering": {"nn", "config", "errors"},
+    "clustering": {"nn", "config", "ranks", "errors"},
     "data": {"clustering", "nn", "config", "errors"},
     "runs": {"data", "clustering", "nn", "config", "errors"},
     "training": _BELOW_EXPLAIN - {"training"},
@@ -39,6 +40,7 @@ LIGHT_MODULES = (
     "vitviz.logs",
     "vitviz.doctor.report",
     "vitviz.commands",
+    "vitviz.ranks",
     "vitviz.__main__",
     "vitviz.training.presets",
     "vitviz.data.decoding_apart",

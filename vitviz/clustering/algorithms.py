@@ -7,6 +7,7 @@ the fit or held out, gets the id of its nearest center... see :func:`cluster`.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from vitviz.clustering.kmeans import KMeansResult, assign, check_points, kmeans
 from vitviz.errors import Problem
+from vitviz.ranks import SOLO, Ranks
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,25 @@ class Clustering:
 
 
 def cluster(
-    embeddings: Tensor, fitted: np.ndarray, algorithm: str, num_clusters: int, *, seed: int, num_restarts: int = 10
+    embeddings: Tensor,
+    fitted: np.ndarray,
+    algorithm: str,
+    num_clusters: int,
+    *,
+    seed: int,
+    num_restarts: int = 10,
+    ranks: Ranks = SOLO,
 ) -> Clustering:
     """Fit ``ALGORITHMS[algorithm]`` on the ``fitted`` (N,) bool part of ``embeddings`` (N, D) and place the rest.
 
     Fitted images keep the id the algorithm gave them; the others take the id of the nearest center, so that their ids
-    depend on nothing but their embedding.
+    depend on nothing but their embedding. ``ranks`` that have the same embeddings share the work of k-means; of another
+    algorithm each does all of it.
     """
     part = embeddings[torch.from_numpy(fitted).to(embeddings.device)]
     check_points(part, num_clusters)
-    found = ALGORITHMS[algorithm](part, num_clusters, seed, num_restarts)
+    fit = partial(_kmeans, ranks=ranks) if algorithm == "kmeans" else ALGORITHMS[algorithm]
+    found = fit(part, num_clusters, seed, num_restarts)
     if not isinstance(found, KMeansResult):
         return place_around_means(embeddings, fitted, found, num_clusters)
     placed = place_around_means(embeddings, fitted, found.labels, num_clusters)
@@ -65,9 +76,9 @@ def place_around_means(embeddings: Tensor, fitted: np.ndarray, fitted_labels: Te
     )
 
 
-def _kmeans(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> KMeansResult:
+def _kmeans(points: Tensor, num_clusters: int, seed: int, num_restarts: int, ranks: Ranks = SOLO) -> KMeansResult:
     generator = torch.Generator().manual_seed(seed)
-    return kmeans(points, num_clusters, generator=generator, num_restarts=num_restarts)
+    return kmeans(points, num_clusters, generator=generator, num_restarts=num_restarts, ranks=ranks)
 
 
 def _mini_batch_kmeans(points: Tensor, num_clusters: int, seed: int, num_restarts: int) -> Tensor:

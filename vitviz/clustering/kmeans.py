@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vitviz.errors import Problem
+from vitviz.ranks import SOLO, Ranks
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ def kmeans(
     num_restarts: int = 10,
     max_iterations: int = 300,
     tolerance: float = 1e-4,
+    ranks: Ranks = SOLO,
 ) -> KMeansResult:
     """The best of ``num_restarts`` runs from k-means++ starts, or the one from ``centers`` (K, D).
 
@@ -41,6 +43,7 @@ def kmeans(
         points: (N, D) floating; computed in float32 at least.
         generator: on the CPU; draws the starts. Needed unless ``centers`` are given.
         tolerance: stop when the centers moved by less than this times the mean variance of a column (as scikit-learn).
+        ranks: the processes that have the same points and share the work; each comes to the same result.
 
     Raises: Problem, a ValueError, when there are fewer points than clusters, no cluster, or points that are not finite.
     """
@@ -54,7 +57,7 @@ def kmeans(
         starts = [centers.to(points) - middle]
     else:
         starts = (plus_plus_centers(points, num_clusters, generator) for _ in range(num_restarts))
-    results = (_lloyd(points, start, max_iterations, threshold) for start in starts)
+    results = (_lloyd(points, ranks.first_of(start), max_iterations, threshold, ranks) for start in starts)
     best = min(results, key=lambda result: result.inertia)
     return dataclasses.replace(best, centers=best.centers + middle)
 
@@ -101,23 +104,39 @@ def check_counts(num_points: int, num_clusters: int) -> None:
         raise Problem(f"num_clusters={num_clusters} must be at most the number of points ({num_points})")
 
 
-def _lloyd(points: Tensor, centers: Tensor, max_iterations: int, threshold: float) -> KMeansResult:
+def _lloyd(points: Tensor, centers: Tensor, max_iterations: int, threshold: float, ranks: Ranks) -> KMeansResult:
+    own = points[ranks.part(len(points))]
     half_norms = centers.new_empty(len(centers))
-    labels = torch.full((len(points),), -1, device=points.device)
+    labels = torch.full((len(own),), -1, device=points.device)
     num_reseeded, iteration = 0, 0
     for iteration in range(1, max_iterations + 1):
-        previous, labels = labels, _nearest(points, centers, half_norms)
-        moved_centers, reseeded = _means(points, labels, centers)
+        previous, labels = labels, _nearest(own, centers, half_norms)
+        counts, sums, is_settled = _totals(own, labels, previous, len(centers), ranks)
+        moved_centers, reseeded = _means(points, labels, centers, counts, sums, ranks)
         num_reseeded += reseeded
         shift = (moved_centers - centers).square().sum().item()
         centers = moved_centers
-        if torch.equal(labels, previous):
+        if is_settled:
             break
         if shift <= threshold or iteration == max_iterations:
-            labels = _nearest(points, centers, half_norms)
+            labels = _nearest(own, centers, half_norms)
             break
-    inertia = F.mse_loss(points, centers[labels], reduction="sum").item()
-    return KMeansResult(labels, centers, inertia, iteration, num_reseeded)
+    inertia = ranks.add(F.mse_loss(own, centers[labels], reduction="sum")).item()
+    return KMeansResult(ranks.gather(labels, len(points)), centers, inertia, iteration, num_reseeded)
+
+
+def _totals(
+    points: Tensor, labels: Tensor, previous: Tensor, num_clusters: int, ranks: Ranks
+) -> tuple[Tensor, Tensor, bool]:
+    """Counts (K,) and sums (K, D) over the points of all ranks, and whether no label changed, by one all-reduce."""
+    counts, sums = torch.bincount(labels, minlength=num_clusters), _sums(points, labels, num_clusters)
+    is_settled = torch.equal(labels, previous)
+    if ranks.size == 1:
+        return counts, sums, is_settled
+    changed = counts.new_full((1,), not is_settled)
+    totals = ranks.add(torch.cat([sums.flatten().double(), counts.double(), changed.double()]))
+    sums, counts = totals[: sums.numel()].view_as(sums).to(sums), totals[sums.numel() : -1].to(counts)
+    return counts, sums, totals[-1].item() == 0
 
 
 def _nearest(points: Tensor, centers: Tensor, half_norms: Tensor) -> Tensor:
@@ -126,16 +145,18 @@ def _nearest(points: Tensor, centers: Tensor, half_norms: Tensor) -> Tensor:
     return torch.addmm(half_norms, points, centers.T).argmax(dim=1)
 
 
-def _means(points: Tensor, labels: Tensor, centers: Tensor) -> tuple[Tensor, int]:
-    counts = torch.bincount(labels, minlength=len(centers))
-    sums = _sums(points, labels, len(centers))
+def _means(
+    points: Tensor, labels: Tensor, centers: Tensor, counts: Tensor, sums: Tensor, ranks: Ranks
+) -> tuple[Tensor, int]:
     means = torch.where((counts > 0)[:, None], sums / counts.clamp(min=1)[:, None], centers)
     empty = (counts == 0).nonzero().flatten()
+    if not len(empty):
+        return means, 0
+    labels = ranks.gather(labels, len(points))
     largest = (labels == counts.argmax()).nonzero().flatten()
     num_reseeded = min(len(empty), len(largest))
-    if num_reseeded:
-        far = (points[largest] - means[counts.argmax()]).square().sum(dim=1)
-        means[empty[:num_reseeded]] = points[largest[far.topk(num_reseeded).indices]]
+    far = (points[largest] - means[counts.argmax()]).square().sum(dim=1)
+    means[empty[:num_reseeded]] = points[largest[far.topk(num_reseeded).indices]]
     return means, num_reseeded
 
 

@@ -33,6 +33,7 @@ from vitviz.training.loop import (
 from vitviz.training.photo_augment import PhotoAugment, mix_batch
 from vitviz.training.rounds import RoundInputs, save_and_score
 from vitviz.training.setup import load_images
+from vitviz.training.shared_run import ranks_of
 
 Record = dict[str, Any]
 BuildModel = Callable[..., VisionTransformer]
@@ -58,6 +59,7 @@ class ClassifierBench:
 
     def __init__(self, config: ClassificationConfig, run: Run, images: np.ndarray, build_model: BuildModel):
         self.config, self.run, self.images = config, run, images
+        self.ranks = ranks_of(run)
         self.device = pick_device(config.device)
         self.samples, about = run.samples(), run.description()
         self.num_classes = len(about.class_names)
@@ -108,7 +110,13 @@ class ClassifierBench:
         inputs = RoundInputs(
             embeddings=embeddings,
             clustering=cluster(
-                embeddings, fitted, "kmeans", config.num_clusters, seed=config.seed, num_restarts=config.num_restarts
+                embeddings,
+                fitted,
+                "kmeans",
+                config.num_clusters,
+                seed=config.seed,
+                num_restarts=config.num_restarts,
+                ranks=self.ranks,
             ),
             logits=logits,
             images=self.images,
@@ -132,6 +140,7 @@ class ClassifierBench:
             epoch=epoch,
             transform=self.augment,
             bfloat16=self.bfloat16,
+            ranks=self.ranks,
         )
 
     def _loss_function(self, epoch: int) -> LossFunction:
@@ -147,7 +156,9 @@ class ClassifierBench:
         return loss
 
     def _embed(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        return embed_images(self.model, self.images, rows, batch_size=_EVAL_BATCH, bfloat16=self.bfloat16)
+        return embed_images(
+            self.model, self.images, rows, batch_size=_EVAL_BATCH, bfloat16=self.bfloat16, ranks=self.ranks
+        )
 
     def _classes(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self.samples.classes[rows].astype(np.int64)).to(self.device)

@@ -202,6 +202,8 @@ class _Bench(classification.ClassifierBench):
             return {}
         one = torch.ones((), device=self.device)
         shares = prototype_shares(blocks) or dict.fromkeys(self.config.clustered_stages, one)
+        # r must stay the same on every rank, whose images have different shares
+        shares = {stage: self.ranks.add(share) / self.ranks.size for stage, share in shares.items()}
         if self.width.r_rel is not None and self.config.grouping == "e2lsh":
             least, bound = min(map(float, shares.values())), self.config.min_prototype_share
             self.width = follow(self.width, least, r_rel=self.r_rel, min_share=bound)

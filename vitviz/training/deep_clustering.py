@@ -46,6 +46,7 @@ from vitviz.training.loop import (
 from vitviz.training.rounds import RoundInputs, save_and_score
 from vitviz.training.run_weights import put_weights, shape_of
 from vitviz.training.setup import load_images
+from vitviz.training.shared_run import ranks_of
 from vitviz.training.stopping import stop_reason, warnings
 
 Record = dict[str, Any]
@@ -149,6 +150,7 @@ class _Bench:
 
     def __init__(self, config: DeepClusteringConfig, run: Run, images: np.ndarray):
         self.config, self.run, self.images = config, run, images
+        self.ranks = ranks_of(run)
         self.device = pick_device(config.device)
         samples, about = run.samples(), run.description()
         self.samples = samples
@@ -197,7 +199,7 @@ class _Bench:
     def finish_round(self, index: int) -> Record:
         """Embed, cluster, score, write; then move the resume point to the next round."""
         rows = np.arange(len(self.images))
-        embeddings, logits = embed_images(self.model, self.images, rows, bfloat16=self.bfloat16)
+        embeddings, logits = embed_images(self.model, self.images, rows, bfloat16=self.bfloat16, ranks=self.ranks)
         if self.config.embedding.endswith("normalised"):
             embeddings = F.normalize(embeddings, dim=1)
         config = self.config
@@ -262,6 +264,7 @@ class _Bench:
             epoch=1000 * index + epoch,
             augment=config.augment,
             bfloat16=self.bfloat16,
+            ranks=self.ranks,
         )
 
     def _loss_function(self, index: int) -> Callable[[nn.Module, Tensor, np.ndarray], dict[str, Tensor]]:
@@ -302,7 +305,7 @@ class _Bench:
 
     def _cluster(self, embeddings: Tensor, algorithm: str, *, seed: int) -> Clustering:
         count, restarts = self.config.num_clusters, self.config.num_restarts
-        return cluster(embeddings, self.fitted, algorithm, count, seed=seed, num_restarts=restarts)
+        return cluster(embeddings, self.fitted, algorithm, count, seed=seed, num_restarts=restarts, ranks=self.ranks)
 
     def _save_resume_point(self, index: int, epoch: int) -> None:
         place = {"round": index, "epoch": epoch, "num_rounds": self.run.num_rounds()}

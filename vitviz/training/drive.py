@@ -13,6 +13,7 @@ from vitviz.runs.records import Progress, Projection
 from vitviz.training.methods import config_of, find_method
 from vitviz.training.planned_records import count_records
 from vitviz.training.save_and_stop import SavedAndStopped, asked_to_save_and_stop
+from vitviz.training.shared_run import ranks_of
 
 Report = Callable[[Progress, dict[str, Any]], None]
 BEAT_EVERY = 30.0
@@ -32,14 +33,15 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
         try:
             _check_whole(run)
             run.set_status("running", progress=_progress(run, config, "starting"))
-            for record in find_method(run.description().method).train(config, run):
-                kind, place = ("round", record["round"]) if "round" in record else (record["kind"], record["index"])
-                progress = _progress(run, config, f"{kind} {place}")
-                run.set_status("running", progress=progress)
-                report(progress, record)
-                if is_asked():
-                    raise SavedAndStopped
-            _make_maps(run, config)
+            with ranks_of(run).noticing_loss():
+                for record in find_method(run.description().method).train(config, run):
+                    kind, place = ("round", record["round"]) if "round" in record else (record["kind"], record["index"])
+                    progress = _progress(run, config, f"{kind} {place}")
+                    run.set_status("running", progress=progress)
+                    report(progress, record)
+                    if any(ranks_of(run).gather_values(is_asked())):
+                        raise SavedAndStopped
+                ranks_of(run).on_first(lambda: _make_maps(run, config))
             done = _progress(run, config, "finished")
             run.set_status("finished", progress=Progress(done=done.done, total=done.done, note="finished"))
         except KeyboardInterrupt as stop:

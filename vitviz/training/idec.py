@@ -19,12 +19,14 @@ from vitviz.clustering.metrics import scores
 from vitviz.config import from_plain
 from vitviz.data.device import pick_device
 from vitviz.nn.autoencoder import AutoencoderOutput, MlpAutoencoder, init_autoencoder
+from vitviz.ranks import Ranks
 from vitviz.runs.folder import Run
 from vitviz.training.idec_config import IdecConfig
 from vitviz.training.loop import EpochPlan, embed_images, load_state_tensors, make_optimizer, state_tensors, train_epoch
 from vitviz.training.rounds import RoundInputs, save_and_score, small_pixels
 from vitviz.training.run_weights import put_weights
 from vitviz.training.setup import load_images
+from vitviz.training.shared_run import ranks_of
 from vitviz.training.stopping import warnings
 
 
@@ -44,9 +46,13 @@ def train_idec(config: IdecConfig, run: Run) -> Iterator[dict[str, Any]]:
         target = None
         for epoch in range(first_epoch, config.epochs if index == 0 else config.epochs_per_round):
             if index > 0 and epoch % config.epochs_per_update == 0:
-                target = _targets(model, images)
+                target = _targets(model, images, ranks_of(run))
             parts = train_epoch(
-                model, optimizer, images, _loss_function(config, target), _plan(config, images, index, epoch)
+                model,
+                optimizer,
+                images,
+                _loss_function(config, model.centers, target),
+                _plan(config, images, index, epoch, ranks_of(run)),
             )
             record = {"kind": "epoch", "index": 1000 * index + epoch, "round": index, "epoch": epoch, **parts}
             run.append_metrics(record)
@@ -101,17 +107,17 @@ class _Sharpened(nn.Module):
         return self.autoencoder(images)
 
 
-def _loss_function(config: IdecConfig, target: Tensor | None):
-    def loss(model: _Sharpened, pixels: Tensor, rows: np.ndarray) -> dict[str, Tensor]:
+def _loss_function(config: IdecConfig, centers: Tensor, target: Tensor | None):
+    def loss(model: nn.Module, pixels: Tensor, rows: np.ndarray) -> dict[str, Tensor]:
         own = None if target is None else target[torch.from_numpy(rows).to(target.device)]
-        parts = idec_loss(model(pixels), model.centers, own, config.cluster_weight)
+        parts = idec_loss(model(pixels), centers, own, config.cluster_weight)
         # the centers take part in every step, so that the optimiser's state has one shape from the start
-        return {**parts, "loss": parts["loss"] + 0 * model.centers.sum()}
+        return {**parts, "loss": parts["loss"] + 0 * centers.sum()}
 
     return loss
 
 
-def _plan(config: IdecConfig, images: np.ndarray, index: int, epoch: int) -> EpochPlan:
+def _plan(config: IdecConfig, images: np.ndarray, index: int, epoch: int, ranks: Ranks) -> EpochPlan:
     lr = config.lr if index == 0 else config.round_lr
     return EpochPlan(
         rows=np.arange(len(images)),
@@ -119,19 +125,22 @@ def _plan(config: IdecConfig, images: np.ndarray, index: int, epoch: int) -> Epo
         lr=lambda share: lr,
         seed=config.seed,
         epoch=1000 * index + epoch,
+        ranks=ranks,
     )
 
 
 def _finish_round(
     run: Run, index: int, model: _Sharpened, optimizer: torch.optim.Optimizer, images: np.ndarray, config: IdecConfig
 ) -> dict[str, Any]:
-    embeddings, _ = embed_images(model, images, np.arange(len(images)))
+    ranks = ranks_of(run)
+    embeddings, _ = embed_images(model, images, np.arange(len(images)), ranks=ranks)
     if index == 0:
         found = kmeans(
             embeddings,
             config.num_clusters,
             generator=torch.Generator().manual_seed(config.seed),
             num_restarts=config.num_restarts,
+            ranks=ranks,
         )
         model.centers.data.copy_(found.centers)
     centers = model.centers.detach()
@@ -171,12 +180,13 @@ def _nmi_of_raw_pixels(run: Run, images: np.ndarray, config: IdecConfig) -> floa
         config.num_clusters,
         seed=config.seed,
         num_restarts=config.num_restarts,
+        ranks=ranks_of(run),
     )
     return scores(samples.classes[samples.held_out], found.labels[samples.held_out])["nmi"]
 
 
-def _targets(model: _Sharpened, images: np.ndarray) -> Tensor:
-    embeddings, _ = embed_images(model, images, np.arange(len(images)))
+def _targets(model: _Sharpened, images: np.ndarray, ranks: Ranks) -> Tensor:
+    embeddings, _ = embed_images(model, images, np.arange(len(images)), ranks=ranks)
     return target_distribution(soft_assignment(embeddings, model.centers.detach()))
 
 

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from vitviz.data.batches import batch_indices, to_tensor
 from vitviz.errors import Problem
-from vitviz.training.augment import augment
+from vitviz.ranks import SOLO, Ranks
+from vitviz.training.augment import apply_draws, draw
 from vitviz.training.memory import batch_hint, is_out_of_memory, memory_problem
 
 LossParts = dict[str, Tensor]
@@ -32,7 +33,8 @@ class EpochPlan:
 
     ``rows`` (n,) are the images trained on, ``lr`` maps the share of the epoch that is done (0..1) to a learning rate,
     ``seed`` and ``epoch`` fix the order of the images and every other draw. ``augment`` changes a batch on its device;
-    ``transform`` instead makes the tensor (3, H, W) of one image from its pixels (H, W, 3) uint8 and a seed.
+    ``transform`` instead makes the tensor (3, H, W) of one image from its pixels (H, W, 3) uint8 and a seed. Of every batch
+    each of ``ranks`` takes its part.
     """
 
     rows: np.ndarray
@@ -44,6 +46,7 @@ class EpochPlan:
     transform: Transform | None = None
     bfloat16: bool = False
     clip_norm: float = 1.0
+    ranks: Ranks = SOLO
 
 
 def train_epoch(
@@ -51,21 +54,28 @@ def train_epoch(
 ) -> dict[str, float]:
     """Train for one epoch on ``images[plan.rows]`` (N, H, W, 3) uint8; returns the mean parts of the loss and the speed.
 
+    Several ranks take the same steps: the gradient is that of the mean over the whole batch, and so are the parts returned.
+
     Raises: Problem when a batch, the loss or a gradient is not finite, or there is no memory for a step; the parameters are then
         those before that step.
     """
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(mix_seeds(plan.seed, plan.epoch))
-    task, sums = _Task(model, optimizer, loss_function, plan, len(images)), {}
+    task, sums = _Task(model, plan.ranks.wrap(model), optimizer, loss_function, plan, len(images)), {}
     start = time.perf_counter()
     model.train()
-    with _seeded(device, generator):
+    with _seeded(device, _seed_inside(plan)):
         batches = [plan.rows[batch] for batch in _batches(plan)]
         for step, batch in enumerate(_load(images, batches, plan, device, generator)):
             _set_lr(optimizer, plan.lr(step / len(batches)))
-            parts = _step_within_memory(task, batch, f"training stopped at step {step + 1} of epoch {plan.epoch}")
+            share = _share_of(len(batches[step]), plan.ranks)
+            where = f"training stopped at step {step + 1} of epoch {plan.epoch}"
+            parts = _step_within_memory(task, batch, share, where)
             for name, part in parts.items():
-                sums[name] = sums.get(name, 0) + part.detach() * len(batch[0])
+                sums[name] = sums.get(name, 0) + part.detach() * share.own
+    plan.ranks.share_buffers(model)
+    if plan.ranks.size > 1:
+        sums = dict(zip(sums, plan.ranks.add(torch.stack(list(sums.values()))), strict=True))
     seconds = time.perf_counter() - start
     means = {name: float(total) / len(plan.rows) for name, total in sums.items()}
     return {**means, "seconds": seconds, "images_per_second": len(plan.rows) / seconds}
@@ -73,17 +83,28 @@ def train_epoch(
 
 @torch.no_grad()
 def embed_images(
-    model: nn.Module, images: np.ndarray, rows: np.ndarray, *, batch_size: int = 256, bfloat16: bool = False
+    model: nn.Module,
+    images: np.ndarray,
+    rows: np.ndarray,
+    *,
+    batch_size: int = 256,
+    bfloat16: bool = False,
+    ranks: Ranks = SOLO,
 ) -> tuple[Tensor, Tensor]:
     """Embeddings (n, D) float32 and logits (n, num_classes) float32 of ``images[rows]``, eval mode, no augmentation.
 
-    They lie on the model's device. The result does not depend on ``batch_size``; what has no room is embedded in halves.
+    They lie on the model's device; each of ``ranks`` embeds a contiguous part, and has all of them. The result does not depend on
+    ``batch_size``; what has no room is embedded in halves.
     Raises: Problem when there is no memory for a single image.
     """
     model.eval()
-    parts = np.array_split(rows, max(math.ceil(len(rows) / batch_size), 1))
+    own = rows[ranks.part(len(rows))]
+    # who has no row embeds the first, so as to know how many numbers an embedding has
+    worked = own if len(own) else rows[:1]
+    parts = np.array_split(worked, max(math.ceil(len(worked) / batch_size), 1))
     embeddings, logits = zip(*(_embed_part(model, images, part, bfloat16) for part in parts), strict=True)
-    return torch.cat(embeddings), torch.cat(logits)
+    embeddings, logits = (torch.cat(part)[: len(own)] for part in (embeddings, logits))
+    return ranks.gather(embeddings, len(rows)), ranks.gather(logits, len(rows))
 
 
 def make_optimizer(model: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.AdamW:
@@ -158,11 +179,15 @@ def mix_seeds(*numbers: int) -> int:
 def _load(
     images: np.ndarray, batches: list[np.ndarray], plan: EpochPlan, device: torch.device, generator: torch.Generator
 ) -> Iterator[Batch]:
-    """The rows and the augmented pixels (B, 3, H, W) of every batch, on ``device``."""
+    """The rows and the augmented pixels (B, 3, H, W) of this rank's part of every batch, on ``device``."""
+    parts = [_own_part(len(rows), plan.ranks) for rows in batches]
     if plan.transform is None:
-        for rows in batches:
-            yield rows, augment(to_tensor(images[rows], device), plan.augment, generator)
+        for rows, part in zip(batches, parts, strict=True):
+            # drawn for the whole batch, so that an image is changed alike whoever takes it
+            draws = draw(plan.augment, len(rows), images[rows[:1]].shape[1], generator).part(part)
+            yield rows[part], apply_draws(to_tensor(images[rows[part]], device), draws)
         return
+    batches = [rows[part] for rows, part in zip(batches, parts, strict=True)]
     # beside a GPU the pictures are changed by processes of their own; beside a CPU's own work they would only be in its way
     workers = (
         min(len(os.sched_getaffinity(0)) - 1, 8) if device.type == "cuda" and hasattr(os, "sched_getaffinity") else 0
@@ -186,50 +211,83 @@ class _Pictures(Dataset):
         return self.plan.transform(self.images[row], mix_seeds(self.plan.seed, self.plan.epoch, int(row)))
 
 
+def _share_of(number: int, ranks: Ranks) -> "_Share":
+    part = ranks.part(number)
+    return _Share(part.stop - part.start, number)
+
+
+def _own_part(number: int, ranks: Ranks) -> slice:
+    """This rank's part of a batch; who would have none takes the first image, which then counts for nothing."""
+    part = ranks.part(number)
+    return part if part.stop > part.start else slice(0, 1)
+
+
+def _seed_inside(plan: EpochPlan) -> int:
+    """What draws inside the model start from: other masks on every rank, since they see other images."""
+    own = (plan.ranks.rank,) if plan.ranks.rank else ()
+    return mix_seeds(plan.seed, plan.epoch, *own)
+
+
 def _batches(plan: EpochPlan) -> list[np.ndarray]:
     return list(batch_indices(len(plan.rows), plan.batch_size, seed=plan.seed, epoch=plan.epoch))
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What stays the same over the steps of an epoch; num_images: how many there are, which row numbers may go round."""
+    """What stays the same over the steps of an epoch; num_images: how many there are, which row numbers may go round.
+
+    ``shared`` is the model whose gradients are the mean over all ranks.
+    """
 
     model: nn.Module
+    shared: nn.Module
     optimizer: torch.optim.Optimizer
     loss_function: LossFunction
     plan: EpochPlan
     num_images: int
 
 
-def _step_within_memory(task: _Task, batch: Batch, where: str) -> LossParts:
+@dataclass(frozen=True)
+class _Share:
+    """How many images of a batch are this rank's own, of how many."""
+
+    own: int
+    whole: int
+
+
+def _step_within_memory(task: _Task, batch: Batch, share: _Share, where: str) -> LossParts:
     """:func:`_step`; where there is no memory for it, a batch that fits is looked for and told."""
     try:
-        return _step(task, batch, where)
+        return _step(task, batch, share, where)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        hint = batch_hint(len(batch[0]), lambda size: _rehearse(task, batch, size))
+        hint = batch_hint(len(batch[0]), lambda size: _rehearse(task, batch, size), num_ranks=task.plan.ranks.size)
         raise memory_problem(where, error, batch[1].device, hint) from error
 
 
-def _step(task: _Task, batch: Batch, where: str) -> LossParts:
+def _step(task: _Task, batch: Batch, share: _Share, where: str) -> LossParts:
     """One update from the rows and pixels of a batch; the parts of the loss before it."""
     rows, pixels = batch
     task.optimizer.zero_grad(set_to_none=True)
-    parts = _forward_and_back(task, rows, pixels)
+    parts = _forward_and_back(task, task.shared, batch, share)
     norm = nn.utils.clip_grad_norm_(task.model.parameters(), task.plan.clip_norm)
     loss = parts["loss"].detach()
     # a sum is finite where all its numbers are; looked at together, since each look waits for the device
-    if not torch.isfinite(norm + loss + pixels.detach().sum()):
-        raise _not_finite(where, loss, pixels, rows % task.num_images, task.optimizer.param_groups[0]["lr"])
+    if not torch.isfinite(task.plan.ranks.add(norm + loss + pixels.detach().sum())):
+        lr = task.optimizer.param_groups[0]["lr"]
+        raise _not_finite(where, loss, pixels, rows[: share.own] % task.num_images, lr, task.plan.ranks)
     task.optimizer.step()
     return parts
 
 
-def _forward_and_back(task: _Task, rows: np.ndarray, pixels: Tensor) -> LossParts:
+def _forward_and_back(task: _Task, model: nn.Module, batch: Batch, share: _Share) -> LossParts:
+    rows, pixels = batch
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=task.plan.bfloat16):
-        parts = task.loss_function(task.model, pixels, rows)
-    parts["loss"].backward()
+        parts = task.loss_function(model, pixels, rows)
+    loss, size = parts["loss"], task.plan.ranks.size
+    # the mean over ranks of the weighted means is the mean over the batch
+    (loss * (share.own * size / share.whole) if size > 1 else loss).backward()
     return parts
 
 
@@ -239,7 +297,7 @@ def _rehearse(task: _Task, batch: Batch, size: int) -> None:
     task.model.zero_grad(set_to_none=True)
     if pixels.device.type == "cuda":
         torch.cuda.empty_cache()
-    _forward_and_back(task, rows[:size], pixels[:size])
+    _forward_and_back(task, task.model, (rows[:size], pixels[:size]), _Share(size, size))
     task.model.zero_grad(set_to_none=True)
 
 
@@ -258,13 +316,16 @@ def _embed_part(model: nn.Module, images: np.ndarray, rows: np.ndarray, bfloat16
     return torch.cat([half[0] for half in halves]), torch.cat([half[1] for half in halves])
 
 
-def _not_finite(where: str, loss: Tensor, pixels: Tensor, rows: np.ndarray, lr: float) -> Problem:
-    """What is not finite, at which learning rate, and in which images (rows of the run)."""
-    bad = ~pixels.detach().flatten(1).isfinite().all(dim=1).cpu().numpy()
-    if bad.any():
-        why = f"pixels are not finite (learning rate {lr:.2g}, {_named_images(rows[bad])})"
+def _not_finite(where: str, loss: Tensor, pixels: Tensor, rows: np.ndarray, lr: float, ranks: Ranks) -> Problem:
+    """What is not finite, at which learning rate, and in which images (rows of the run), the same on every rank."""
+    bad = ~pixels.detach()[: len(rows)].flatten(1).isfinite().all(dim=1).cpu().numpy()
+    found = ranks.gather_values((rows, rows[bad], bool(torch.isfinite(loss))))
+    rows, bad = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[:2])
+    if len(bad):
+        why = f"pixels are not finite (learning rate {lr:.2g}, {_named_images(bad)})"
         return Problem(where, why, "leave these images out, or mend them")
-    what = "the gradient of the loss is not finite" if torch.isfinite(loss) else "the loss is not finite"
+    is_finite = all(values[2] for values in found)
+    what = "the gradient of the loss is not finite" if is_finite else "the loss is not finite"
     return Problem(where, f"{what} (learning rate {lr:.2g}, {_named_images(rows)})", "lower the learning rate")
 
 
@@ -279,11 +340,11 @@ def _set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 @contextlib.contextmanager
-def _seeded(device: torch.device, generator: torch.Generator) -> Iterator[None]:
-    """Draws inside the model (dropout, stochastic depth) follow ``generator``; the global state is put back after."""
+def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Draws inside the model (dropout, stochastic depth) follow ``seed``; the global state is put back after."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(generator.initial_seed())
+        torch.manual_seed(seed)
         yield
 
 

@@ -47,8 +47,11 @@ def in_words(num_bytes: float) -> str:
     return f"{num_bytes / _UNITS[unit]:.{0 if unit == 'bytes' else 1}f} {unit}"
 
 
-def batch_hint(batch_size: int, try_batch: Callable[[int], None]) -> str:
-    """What to do about a batch that does not fit: ``try_batch`` is called with half of it, and half of that, until one does."""
+def batch_hint(batch_size: int, try_batch: Callable[[int], None], *, num_ranks: int = 1) -> str:
+    """What to do about a batch that does not fit: ``try_batch`` is called with half of it, and half of that, until one does.
+
+    ``batch_size`` and what is tried are one process's part of ``num_ranks``; what is told is the whole batch.
+    """
     size = batch_size // 2
     while size:
         try:
@@ -58,7 +61,7 @@ def batch_hint(batch_size: int, try_batch: Callable[[int], None]) -> str:
                 raise
             size //= 2
         else:
-            return f"set batch_size={size}, which fits"
+            return f"set batch_size={size * num_ranks}, which fits"
     return "not even one image fits: choose smaller images or a smaller network"
 
 

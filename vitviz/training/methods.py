@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from vitviz.config import from_plain, unknown_name
+from vitviz.errors import Problem
+from vitviz.ranks import Ranks
 from vitviz.runs.folder import Run
 from vitviz.training import coat, deep_clustering, idec, subspace, subspace_model, supertokens
 from vitviz.training.configs import CONFIGS, CONTROLS
@@ -17,13 +19,14 @@ from vitviz.training.configs import CONFIGS, CONTROLS
 class Method:
     """config: its settings class; train: ``(config, run) -> records``; embed: ``(run, round, images) -> (N, D)``.
 
-    control: the settings that make the run to compare with, or None.
+    control: the settings that make the run to compare with, or None. is_shareable: whether several processes can train it.
     """
 
     config: type
     train: Callable[[Any, Run], Iterator[dict[str, Any]]]
     embed: Callable[[Run, int, np.ndarray], np.ndarray]
     control: Callable[[Any], dict[str, Any] | None] = lambda config: None
+    is_shareable: bool = True
 
 
 METHODS: dict[str, Method] = {
@@ -37,7 +40,12 @@ METHODS: dict[str, Method] = {
     "supertokens": Method(
         config=CONFIGS["supertokens"], train=supertokens.train_supertokens, embed=supertokens.embed_with
     ),
-    "subspace": Method(config=CONFIGS["subspace"], train=subspace.train_subspace, embed=subspace_model.embed_with),
+    "subspace": Method(
+        config=CONFIGS["subspace"],
+        train=subspace.train_subspace,
+        embed=subspace_model.embed_with,
+        is_shareable=False,
+    ),
     "coat": Method(config=CONFIGS["coat"], train=coat.train_coat, embed=coat.embed_with),
 }
 
@@ -47,6 +55,20 @@ def find_method(name: str) -> Method:
     if name not in METHODS:
         raise unknown_name("method", name, list(METHODS))
     return METHODS[name]
+
+
+def check_shareable(name: str, config: Any, ranks: Ranks) -> None:
+    """Raises: Problem when several processes cannot train that method with these settings to what one would."""
+    if ranks.size == 1:
+        return
+    if not find_method(name).is_shareable:
+        raise Problem(
+            f"{name} trains in one process", "every step takes all images at once", "start it without torchrun"
+        )
+    if getattr(config, "reduction", "mean") != "mean":
+        raise Problem(
+            f"reduction={config.reduction} trains in one process", "", "choose mean, or start without torchrun"
+        )
 
 
 def config_of(run: Run) -> Any:
