@@ -76,7 +76,9 @@ def _add_train(verbs) -> None:
     train.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting; may be repeated"
     )
-    train.add_argument("--run", "--name", metavar="NAME", help="name of the run (default: the preset's, else the method's)")
+    train.add_argument(
+        "--run", "--name", metavar="NAME", help="name of the run (default: the preset's, else the method's)"
+    )
     train.add_argument("--resume", action="store_true", help="go on with the run of that name")
     train.add_argument(
         "--more-rounds", metavar="N", type=int, help="give the finished run of that name N further rounds"

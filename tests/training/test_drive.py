@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,29 @@ def test_the_state_says_how_it_ended_and_it_can_be_driven_again(start, content_o
     assert run.status().progress.done == 2
     drive(run)
     assert content_of(run) == content_of(finished)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_whose_exception_is_lost_on_the_way_is_still_a_stop(start, number):
+    """numpy raises a TypeError of its own when an interrupt comes while it looks whether a file is one."""
+
+    def stop(number, frame) -> None:
+        raise KeyboardInterrupt
+
+    def lose(progress, record) -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise TypeError("expected str, bytes or os.PathLike object, not BufferedWriter") from None
+
+    run, before = start(), signal.signal(number, stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            drive(run, lose)
+        assert run.status().state == "cancelled" and not run.status().error
+        assert signal.getsignal(number) is stop
+    finally:
+        signal.signal(number, before)
 
 
 def test_between_two_records_a_heart_beats_and_says_what_was_said_last(start, monkeypatch):

@@ -12,7 +12,7 @@ from vitviz.runs.folder import Run
 from vitviz.runs.records import Progress, Projection
 from vitviz.training.methods import config_of, find_method
 from vitviz.training.planned_records import count_records
-from vitviz.training.save_and_stop import SavedAndStopped, asked_to_save_and_stop
+from vitviz.training.save_and_stop import SavedAndStopped, asked_to_save_and_stop, noting_stops
 from vitviz.training.shared_run import ranks_of
 
 Report = Callable[[Progress, dict[str, Any]], None]
@@ -28,7 +28,7 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
     Raises: what training raises, a Problem for an OSError; KeyboardInterrupt passes through after the state is ``cancelled``
         (SIGUSR1: ``interrupted``).
     """
-    with run.owned(), asked_to_save_and_stop() as is_asked, _beating(run):
+    with run.owned(), asked_to_save_and_stop() as is_asked, noting_stops() as was_stopped, _beating(run):
         config = config_of(run)
         try:
             _check_whole(run)
@@ -47,16 +47,15 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
         except KeyboardInterrupt as stop:
             _tell(run, "interrupted" if isinstance(stop, SavedAndStopped) else "cancelled")
             raise
-        except Problem as problem:
-            _tell(run, "failed", str(problem))
-            raise
-        except OSError as error:
-            problem = disk_problem(f"run '{run.name}' stopped", error, intact=run.intact(), then="go on with --resume")
-            _tell(run, "failed", str(problem))
-            raise problem from error
         except BaseException as error:
-            _tell(run, "failed", f"{type(error).__name__}: {error}")
-            raise
+            if (
+                was_stopped()
+            ):  # numpy loses an interrupt that comes while it looks at a file, and raises an error of its own
+                _tell(run, "cancelled")
+                raise KeyboardInterrupt from error
+            told = _told(run, error)
+            _tell(run, "failed", str(told) if isinstance(told, Problem) else f"{type(told).__name__}: {told}")
+            raise told from (None if told is error else error)
 
 
 def make_projection(run: Run, engine: str, *, seed: int) -> Projection:
@@ -79,6 +78,13 @@ def _check_whole(run: Run) -> None:
             "the disk or somebody altered it",
             "put it back from a copy, or train again under another --run name",
         )
+
+
+def _told(run: Run, error: BaseException) -> BaseException:
+    """The error itself, or for one of the disk the Problem that says what is intact."""
+    if not isinstance(error, OSError):
+        return error
+    return disk_problem(f"run '{run.name}' stopped", error, intact=run.intact(), then="go on with --resume")
 
 
 def _tell(run: Run, state: str, error: str = "") -> None:

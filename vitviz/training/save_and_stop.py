@@ -37,3 +37,26 @@ def asked_to_save_and_stop() -> Iterator[Callable[[], bool]]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def noting_stops() -> Iterator[Callable[[], bool]]:
+    """Within, SIGTERM and SIGINT do what they did; what is given says whether one came, should its exception get lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number, frame) -> None:
+        came.append(number)
+        before[number](number, frame)
+
+    noted = [number for number, handler in before.items() if callable(handler)]
+    for number in noted:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number in noted:
+            signal.signal(number, before[number])
