@@ -5,7 +5,6 @@ import sys
 import types
 
 import pytest
-import streamlit as st
 
 from vitviz.ui import memory
 
@@ -13,7 +12,7 @@ from vitviz.ui import memory
 @pytest.fixture
 def frozen(monkeypatch) -> list[int]:
     """How many modules there were at each freezing."""
-    st.cache_resource.clear()
+    memory._settled.cache_clear()
     counts: list[int] = []
     monkeypatch.setattr(gc, "freeze", lambda: counts.append(len(sys.modules)))
     return counts
@@ -35,7 +34,7 @@ def test_it_happens_at_the_first_page_and_again_only_when_a_hundred_modules_have
 
 
 def test_nothing_is_frozen_that_is_garbage_already(monkeypatch):
-    st.cache_resource.clear()
+    memory._settled.cache_clear()
     order: list[str] = []
     monkeypatch.setattr(gc, "collect", lambda: order.append("collect"))
     monkeypatch.setattr(gc, "freeze", lambda: order.append("freeze"))

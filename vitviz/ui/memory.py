@@ -3,8 +3,7 @@
 import gc
 import sys
 import threading
-
-import streamlit as st
+from functools import lru_cache
 
 _MANY_MODULES = 100
 
@@ -32,6 +31,6 @@ def settle_memory() -> None:
         gc.freeze()
 
 
-@st.cache_resource(show_spinner=False)
+@lru_cache(maxsize=1)  # of the process: who clears Streamlit's caches has not unloaded a module
 def _settled() -> _Settled:
     return _Settled()
