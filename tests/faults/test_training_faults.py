@@ -94,11 +94,11 @@ class Bench:
         """Change every batch of pixels behind the first ``after``."""
         seen = []
 
-        def change(pixels, name, generator):
+        def change(pixels, draws):
             seen.append(1)
             return spoil(pixels) if len(seen) > after else pixels
 
-        self.patch.setattr(loop, "augment", change)
+        self.patch.setattr(loop, "apply_draws", change)
 
 
 @pytest.fixture

@@ -338,13 +338,13 @@ def broken_after(monkeypatch, *, batches: int, value: float) -> None:
     """From the given batch on, one pixel of every training batch is ``value``."""
     seen = []
 
-    def spoil(images, name, generator):
+    def spoil(images, draws):
         seen.append(1)
         if len(seen) > batches:
             images[0, 0, 0, 0] = value
         return images
 
-    monkeypatch.setattr("vitviz.training.loop.augment", spoil)
+    monkeypatch.setattr("vitviz.training.loop.apply_draws", spoil)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -49,7 +49,8 @@ def cluster(
     """
     part = embeddings[torch.from_numpy(fitted).to(embeddings.device)]
     check_points(part, num_clusters)
-    fit = partial(_kmeans, ranks=ranks) if algorithm == "kmeans" else ALGORITHMS[algorithm]
+    fit = ALGORITHMS[algorithm]
+    fit = partial(_kmeans, ranks=ranks) if fit is _kmeans else fit
     found = fit(part, num_clusters, seed, num_restarts)
     if not isinstance(found, KMeansResult):
         return place_around_means(embeddings, fitted, found, num_clusters)
