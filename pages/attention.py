@@ -9,7 +9,8 @@ from vitviz.ui.attention_pairs import show_pair
 from vitviz.ui.attention_sources import Shown, feed, pick_framing, pick_network, pick_picture
 from vitviz.ui.attention_tokens import show_lens, show_patches
 from vitviz.ui.attributions import show_attribution
-from vitviz.ui.pickers import choose
+from vitviz.ui.choices import choose
+from vitviz.ui.language import say
 from vitviz.ui.problems import shown_problems
 
 VIEWS = {
@@ -23,8 +24,8 @@ VIEWS = {
 
 
 def main() -> None:
-    st.title("Attention")
-    st.caption(words.INTRO)
+    st.title(say("Attention"))
+    st.caption(say(words.INTRO))
     view = choose("View", list(VIEWS), key="view", label_visibility="collapsed")
     with shown_problems():
         with st.sidebar:
@@ -40,9 +41,9 @@ def _describe(shown: Shown) -> None:
     """The network and its tokens in one line, and loudly what must not be mistaken for something learned."""
     opened = shown.network.opened
     tokens = str(shown.layout) if shown.layout else f"no grid of patches: {shown.no_grid}"
-    st.caption(words.network_caption(opened.label, tokens))
+    st.caption(say(words.network_caption(opened.label, tokens)))
     if not opened.is_trained:
-        st.warning(words.UNTRAINED, icon=":material/warning:")
+        st.warning(say(words.UNTRAINED), icon=":material/warning:")
 
 
 main()

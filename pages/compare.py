@@ -8,12 +8,13 @@ from vitviz.runs.folder import list_runs
 from vitviz.ui import compare_costs as costs
 from vitviz.ui import compare_views as views
 from vitviz.ui import compare_words as words
+from vitviz.ui.language import say
 from vitviz.ui.problems import shown_problems
 
 
 def main() -> None:
-    st.title("Compare")
-    st.caption(words.INTRO)
+    st.title(say("Compare"))
+    st.caption(say(words.INTRO))
     runs = list_runs()
     comparison = views.pick_comparison(list_comparisons(runs))
     views.describe(comparison)
@@ -21,12 +22,12 @@ def main() -> None:
         setup = views.pick_setup(comparison, runs)
         rows = compare(comparison, views.pick_runs(comparison, setup))
         scoring = setup.scoring if setup is not None else comparison.scoring
-        st.markdown(words.verdict(comparison, rows, setup))
+        st.markdown(say(words.verdict(comparison, rows, setup)))
         if setup is not None:
-            st.caption(words.setup_sentence(setup))
+            st.caption(say(words.setup_sentence(setup)))
         views.scores(comparison, scoring, rows)
         if note := words.error_sentence(comparison, rows):
-            st.caption(note)
+            st.caption(say(note))
         if rows:
             views.score_table(comparison, scoring, rows)
             views.row_notes(scoring, rows)

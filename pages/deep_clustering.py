@@ -10,7 +10,9 @@ from vitviz.explain.sheets import contact_sheet
 from vitviz.figures import deep_clustering as figures
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import explorer, run_views, words
-from vitviz.ui.pickers import choose, describe_run, pick_image, pick_run
+from vitviz.ui.choices import choose, choose_from
+from vitviz.ui.language import say
+from vitviz.ui.pickers import describe_run, pick_image, pick_run
 from vitviz.ui.problems import shown_problems
 
 VIEWS = ("Map", "Curves", "Clusters", "Movers", "Your image")
@@ -18,17 +20,18 @@ METHODS = ("deep_clustering", "idec")
 
 
 def main() -> None:
-    st.title("Deep clustering")
+    st.title(say("Deep clustering"))
     run = pick_run(METHODS, preset="digits")
     if run is None:
         run_views.no_run_yet("deep_clustering", "digits")
         return
     describe_run(run)
-    st.caption(words.INTRO[run.description().method])
+    st.caption(say(words.INTRO[run.description().method]))
     run_views.live_status(run)
     if not run.round_metrics():
         st.info(
-            "The first round is not finished yet. This page fills as rounds arrive.", icon=":material/hourglass_top:"
+            say("The first round is not finished yet. This page fills as rounds arrive."),
+            icon=":material/hourglass_top:",
         )
         return
     control = explain.find_control(run, list_runs())
@@ -54,17 +57,17 @@ def show_curves(run: Run, control: Run | None) -> None:
     left, right = st.columns(2)
     with left:
         score = choose("Score", list(scores), key="score")
-        zoomed = st.toggle("Held-out images only, zoomed in", key="zoom", bind="query-params")
+        zoomed = st.toggle(say("Held-out images only, zoomed in"), key="zoom", bind="query-params")
         lines = explain.score_curves(run, scores[score], control=control, others=others)
         shown = [line for line in lines if line.role in ("main", "control", "seed")] if zoomed else lines
         value_range = None if zoomed else (0, 1.02)
         run_views.chart(figures.curves(shown, title=f"{score} against classes", value_range=value_range), key="scores")
-        st.caption(words.SCORES[score])
+        st.caption(say(words.SCORES[score]))
         run_views.chart(
             figures.curves(explain.pair_of_curves(run, control, "within_share", "W/T"), title="W/T, share of variance"),
             key="within",
         )
-        st.caption(words.WITHIN)
+        st.caption(say(words.WITHIN))
     with right:
         show_stop_rule(run)
         run_views.chart(
@@ -74,21 +77,21 @@ def show_curves(run: Run, control: Run | None) -> None:
             ),
             key="previous",
         )
-        st.caption(words.PREVIOUS)
+        st.caption(say(words.PREVIOUS))
     lines = explain.pair_of_curves(run, control, "reconstruction_error", "held-out error of the restored image")
     run_views.chart(figures.curves(lines, title="mean squared error, pixels 0 to 1"), key="forgets")
-    st.caption(words.FORGETS)
+    st.caption(say(words.FORGETS))
 
 
 @st.fragment
 def show_stop_rule(run: Run) -> None:
     rule = choose("Stop rule", ("relative", "absolute"), key="rule")
     epsilon = st.select_slider(
-        "Stop when the loss changes by less than ε", words.EPSILONS, value=0.05, key="epsilon", bind="query-params"
+        say("Stop when the loss changes by less than ε"), words.EPSILONS, value=0.05, key="epsilon", bind="query-params"
     )
     inspection = explain.inspect_stop(run, rule=rule, epsilon=epsilon)
     run_views.chart(figures.loss_and_stop(inspection, epsilon=epsilon), key="stop")
-    st.caption(words.stop_sentence(inspection, epsilon))
+    st.caption(say(words.stop_sentence(inspection, epsilon)))
 
 
 def show_clusters(run: Run, control: Run | None) -> None:
@@ -97,7 +100,9 @@ def show_clusters(run: Run, control: Run | None) -> None:
     with left:
         run_views.chart(figures.cluster_sizes(explain.cluster_sizes(run), names=names), key="sizes")
         st.caption(
-            "Images in every cluster, round by round. Ids are matched between rounds, so a colour stays with its group."
+            say(
+                "Images in every cluster, round by round. Ids are matched between rounds, so a colour stays with its group."
+            )
         )
     with right, shown_problems():
         part = choose("Images", ("held out", "train", "all"), key="part")
@@ -107,16 +112,16 @@ def show_clusters(run: Run, control: Run | None) -> None:
             counts, class_names=run.description().class_names, cluster_names=run_views.short_names(names)
         )
         run_views.chart(figure, key="confusion")
-        st.caption(words.confusion_caption(shown_round, part))
+        st.caption(say(words.confusion_caption(shown_round, part)))
     show_cluster_change(run, names)
 
 
 @st.fragment
 def show_cluster_change(run: Run, names: list[str]) -> None:
-    st.header("The same cluster at two rounds")
+    st.header(say("The same cluster at two rounds"))
     columns = st.columns(3)
     with columns[0]:
-        cluster = names.index(st.selectbox("Cluster", names, key="cluster", bind="query-params"))
+        cluster = choose_from("Cluster", range(len(names)), key="cluster", shown=names.__getitem__)
     with columns[1]:
         before = run_views.pick_round(run, "Round a", key="round_a", default=0)
     with columns[2]:
@@ -130,7 +135,7 @@ def show_cluster_change(run: Run, names: list[str]) -> None:
     chosen = None
     for column, (title, samples) in zip(st.columns(3), groups.items(), strict=True):
         with column:
-            st.markdown(f"**{len(samples):,} {title}**")
+            st.markdown(say(f"**{len(samples):,} {title}**"))
             picked = run_views.grid(run, after, samples[:24], key=f"change_{title[:6]}", total=len(samples), thumb=36)
             chosen = picked if picked is not None else chosen
     if chosen is not None:
@@ -139,8 +144,8 @@ def show_cluster_change(run: Run, names: list[str]) -> None:
 
 
 def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> None:
-    st.header("What the embedding still knows")
-    st.caption(words.RESTORED)
+    st.header(say("What the embedding still knows"))
+    st.caption(say(words.RESTORED))
     with shown_problems():
         nearest = nearest_training_images(run, after, samples)
         rows = {
@@ -150,8 +155,10 @@ def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> Non
             f"nearest training image at round {after}": run_views.pictures(run, nearest.samples),
         }
         for title, images in rows.items():
-            st.caption(title)
-            st.image(contact_sheet(run_views.shrink(images), columns=16, cell=64), alt=f"{len(images)} images, {title}")
+            st.caption(say(title))
+            st.image(
+                contact_sheet(run_views.shrink(images), columns=16, cell=64), alt=say(f"{len(images)} images, {title}")
+            )
 
 
 def show_movers(run: Run, control: Run | None) -> None:
@@ -165,16 +172,17 @@ def show_movers(run: Run, control: Run | None) -> None:
     movers = explain.find_movers(run, before, after, part)
     if len(movers.samples) == 0:
         st.info(
-            f"No {part} image changed its cluster between round {before} and round {after}.", icon=":material/check:"
+            say(f"No {part} image changed its cluster between round {before} and round {after}."),
+            icon=":material/check:",
         )
         return
     run_views.chart(figures.moves(movers.kinds), key="moves")
-    st.caption(words.MOVERS)
+    st.caption(say(words.MOVERS))
     names = run_views.cluster_names(run)
     for kind in ("repaired", "broken", "moved"):
         chosen = movers.kinds == kind
         if chosen.any():
-            st.markdown(f"**{chosen.sum():,} {kind}**")
+            st.markdown(say(f"**{chosen.sum():,} {kind}**"))
             notes = [
                 f"{names[was]} at round {before}, {names[now]} at round {after}"
                 for was, now in zip(movers.before[chosen], movers.after[chosen], strict=True)
@@ -189,19 +197,19 @@ def show_upload(run: Run, control: Run | None) -> None:
         picked = pick_image("placed")
         size = run.description().img_size
         if picked is None:
-            st.caption(words.upload_hint(run_views.classes_sentence(run), size))
+            st.caption(say(words.upload_hint(run_views.classes_sentence(run), size)))
             return
         inverted = st.toggle(
-            "Swap light and dark", key="inverted", help="These digits are light on dark; ink on paper is not."
+            say("Swap light and dark"), key="inverted", help=say("These digits are light on dark; ink on paper is not.")
         )
         pixels = run_views.as_run_sees(run, picked, inverted=inverted)
         st.image(
             contact_sheet(pixels[None], columns=1, cell=224),
-            caption=f"as the network sees it, {size} x {size} px",
-            alt="your picture",
+            caption=say(f"as the network sees it, {size} x {size} px"),
+            alt=say("your picture"),
         )
         for note in picked.notes:
-            st.caption(note)
+            st.caption(say(note))
     with right:
         placement = run_views.placed(place_image, run, pixels, f"{picked.key}-{inverted}")
         run_views.show_placement(run, placement)

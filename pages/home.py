@@ -4,13 +4,16 @@ import streamlit as st
 
 from vitviz.runs.folder import list_runs
 from vitviz.ui import gallery
+from vitviz.ui.language import say
 
 
 def main() -> None:
-    st.title("See how vision transformers group things")
+    st.title(say("See how vision transformers group things"))
     st.markdown(
-        "A **run** is one training, kept round by round. Open one, step through its rounds, and watch images find their groups. "
-        "Everything here works without a network and without a GPU."
+        say(
+            "A **run** is one training, kept round by round. Open one, step through its rounds, and watch images find their "
+            "groups. Everything here works without a network and without a GPU."
+        )
     )
     runs = list_runs()
     gallery.microscope()

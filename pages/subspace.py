@@ -5,7 +5,9 @@ import streamlit as st
 from vitviz.runs.folder import Run
 from vitviz.ui import run_views
 from vitviz.ui import subspace_words as words
-from vitviz.ui.pickers import choose, describe_run
+from vitviz.ui.choices import choose
+from vitviz.ui.language import say
+from vitviz.ui.pickers import describe_run
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.subspace_affinity import show_affinity
 from vitviz.ui.subspace_images import show_channels, show_image
@@ -24,16 +26,16 @@ VIEWS = {
 
 
 def main() -> None:
-    st.title("Subspace clustering")
+    st.title(say("Subspace clustering"))
     run = pick_subspace_run()
     if run is None:
         run_views.no_run_yet("subspace", PRESET)
         return
     describe_run(run)
-    st.caption(words.INTRO)
+    st.caption(say(words.INTRO))
     run_views.live_status(run)
     if not run.round_metrics():
-        st.info(words.NO_COEFFICIENTS, icon=":material/hourglass_top:")
+        st.info(say(words.NO_COEFFICIENTS), icon=":material/hourglass_top:")
         return
     with shown_problems():
         headline(run)

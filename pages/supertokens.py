@@ -4,8 +4,9 @@ import streamlit as st
 
 from vitviz.ui import run_views
 from vitviz.ui import supertoken_words as words
+from vitviz.ui.choices import choose
+from vitviz.ui.language import say
 from vitviz.ui.photos import pick_photo
-from vitviz.ui.pickers import choose
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.supertoken_comparison import show_beside, show_embeddings
 from vitviz.ui.supertoken_sources import METHOD, PRESET, group, pick_choices, pick_source, warn
@@ -21,14 +22,14 @@ VIEWS = {
 
 
 def main() -> None:
-    st.title("Super tokens")
-    st.caption(words.INTRO)
+    st.title(say("Super tokens"))
+    st.caption(say(words.INTRO))
     view = choose("View", list(VIEWS), key="view", label_visibility="collapsed")
     with shown_problems():
         photo = pick_photo("supertokens")
         source = pick_source()
         if source is None:
-            st.caption(words.NO_RUN)
+            st.caption(say(words.NO_RUN))
             run_views.no_run_yet(METHOD, PRESET)
             return
         choices = pick_choices(source)

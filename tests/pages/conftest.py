@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import os
+import runpy
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlparse
 
 import numpy as np
@@ -177,3 +179,9 @@ def _cut(run: Run, num_rounds: int) -> None:
     lines = (run.path / "metrics.jsonl").read_text().splitlines(keepends=True)
     kept = [line for line in lines if (record := json.loads(line))["kind"] == "epoch" or record["index"] < num_rounds]
     (run.path / "metrics.jsonl").write_text("".join(kept))
+
+
+@pytest.fixture(scope="session")
+def korean() -> SimpleNamespace:
+    """What ``korean.py`` beside this file has: ``open_korean(page, **query)`` and ``untranslated(app, names=...)``."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("korean.py"))))

@@ -14,6 +14,7 @@ from vitviz.ui import attention_words as words
 from vitviz.ui.attention_sources import Shown
 from vitviz.ui.components.image_canvas import CanvasState, image_canvas, read_canvas
 from vitviz.ui.kept import encode_picture, keep
+from vitviz.ui.language import say
 from vitviz.ui.pins import asked_pins
 
 BINARY = "application/octet-stream"
@@ -130,7 +131,7 @@ def offer_files(
     svg: Callable[[], bytes] | None = None,
 ) -> None:
     """A recipe to copy, and a figure's pixels (H, W, 3) uint8 and numbers as files; nothing is made before it is asked for."""
-    with st.expander("Recipe and files", icon=":material/download:"):
+    with st.expander(say("Recipe and files"), icon=":material/download:"):
         st.code(line, language=None, wrap_lines=True)
         with st.container(horizontal=True):
             _button("PNG", lambda: map_files.png(pixels(), line), f"{name}.png", "image/png")
@@ -140,7 +141,7 @@ def offer_files(
 
 
 def _button(label: str, make: Callable[[], bytes], file_name: str, kind: str) -> None:
-    st.download_button(label, make, file_name, kind, key=f"save_{file_name}", on_click="ignore")
+    st.download_button(say(label), make, file_name, kind, key=f"save_{file_name}", on_click="ignore")
 
 
 def _overlay(shown: Shown, heat: Heat) -> np.ndarray:

@@ -9,8 +9,9 @@ from vitviz.ui.attention_canvas import heat_of, show_heat, take_away
 from vitviz.ui.attention_queries import Query, look, pick_query, pinned_patch
 from vitviz.ui.attention_sources import Shown
 from vitviz.ui.attention_targets import Asked, pick_target
+from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.faithfulness import show_faithfulness
-from vitviz.ui.pickers import choose
+from vitviz.ui.language import say
 from vitviz.ui.pins import remember_pin
 from vitviz.ui.results import computed
 
@@ -41,7 +42,7 @@ def show_flow(shown: Shown) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         state = show_heat(shown, heat, key=CANVAS, alt=f"{shown.picture.name}: {kind} to {row.query}", max_pins=1)
-        st.caption(f"{words.flow_caption(flow, row)} {words.FLOW[kind]}")
+        st.caption(say(f"{words.flow_caption(flow, row)} {words.FLOW[kind]}"))
         take_away(shown, heat, f"{flow.recipe}; for the token {row.query}", name=kind)
     with right:
         _show_last_layer(shown, query)
@@ -51,12 +52,20 @@ def show_flow(shown: Shown) -> None:
 
 def _rollout(shown: Shown) -> "Flow":
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        fusion = st.selectbox("Heads", FUSIONS, key="fusion", bind="query-params", help=words.FUSION, width=130)
+        fusion = choose_from("Heads", FUSIONS, key="fusion", help=words.FUSION, width=130)
         discard = st.slider(
-            "Discarded, %", 0, 95, 0, 5, key="discard", bind="query-params", help=words.DISCARD, width=220
+            say("Discarded, %"), 0, 95, 0, 5, key="discard", bind="query-params", help=say(words.DISCARD), width=220
         )
         kept = st.slider(
-            "Kept of itself, %", 0, 100, 50, 5, key="kept", bind="query-params", help=words.RESIDUAL, width=220
+            say("Kept of itself, %"),
+            0,
+            100,
+            50,
+            5,
+            key="kept",
+            bind="query-params",
+            help=say(words.RESIDUAL),
+            width=220,
         )
 
     def make() -> "Flow":
@@ -65,7 +74,7 @@ def _rollout(shown: Shown) -> "Flow":
         settings = {"fusion": fusion, "discard_ratio": discard / 100, "residual": kept / 100}
         return rollout(shown.network.opened.model, shown.images()[0], **settings)
 
-    with st.spinner("Multiplying all layers …"):
+    with st.spinner(say("Multiplying all layers …")):
         return computed("rollout", shown.key, make, fusion, discard, kept, is_large=True)
 
 
@@ -75,7 +84,7 @@ def _relevance(shown: Shown, asked: Asked) -> "Flow":
 
         return relevance(shown.network.opened.model, shown.images()[0], asked.of_relevance)
 
-    with st.spinner("Weighting attention by the gradient …"):
+    with st.spinner(say("Weighting attention by the gradient …")):
         return computed("relevance", shown.key, make, asked.name, is_large=True)
 
 
@@ -87,4 +96,4 @@ def _show_last_layer(shown: Shown, query: Query) -> None:
     row, num_layers = bird.rows[-1], len(bird.rows) + len(bird.left_out)
     heat = heat_of(fuse(row.maps), "attention")
     show_heat(shown, heat, key=LAST, alt=f"{shown.picture.name}: attention of the last layer")
-    st.caption(f"Layer{words.layer_words(row.layer, num_layers)[5:]}, query {row.query}. {words.LAST_LAYER}")
+    st.caption(say(f"Layer{words.layer_words(row.layer, num_layers)[5:]}, query {row.query}. {words.LAST_LAYER}"))

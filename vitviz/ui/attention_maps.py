@@ -25,6 +25,7 @@ from vitviz.ui.attention_queries import Query, look, pick_query, pinned_patch
 from vitviz.ui.attention_sources import Shown
 from vitviz.ui.components.image_canvas import image_canvas
 from vitviz.ui.kept import encode_picture, keep
+from vitviz.ui.language import say
 from vitviz.ui.pins import remember_pin
 from vitviz.ui.results import cached
 
@@ -58,18 +59,20 @@ def show_attention(shown: Shown) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         canvas = st.container()
-        one_scale = st.toggle("One scale for all maps", key="one_scale", bind="query-params", help=words.ONE_SCALE)
+        one_scale = st.toggle(
+            say("One scale for all maps"), key="one_scale", bind="query-params", help=say(words.ONE_SCALE)
+        )
         with canvas:
             sheet = _sheet(shown, bird, choice, one_scale)
         caption = words.sheet_caption(bird, one_scale)
-        st.caption(caption)
+        st.caption(say(caption))
         offer_files(recipe_of(shown, caption), lambda: sheet_pixels(sheet), bird.maps, name="attention-all-layers")
     with right:
         row, num_layers = bird.rows[choice.place], len(bird.rows) + len(bird.left_out)
         heat = heat_of_row(row, choice)
         state = show_heat(shown, heat, key=MAP, alt=f"{shown.picture.name}: attention of {row.query}", max_pins=1)
         caption = caption_of(row, num_layers, choice)
-        st.caption(caption)
+        st.caption(say(caption))
         take_away(shown, heat, caption, name=f"attention-layer-{row.layer.index}")
     remember_pin(state.pins)
 
@@ -78,7 +81,7 @@ def pick_map(shown: Shown, pinned: tuple[int, int] | None) -> tuple["BirdsEye", 
     """What the query attends to, and the choices of one row, bound to the address: layer, heads, numbers, and the query."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         query = pick_query(shown.needs_grid(), pinned)
-        with st.spinner("Looking …"):
+        with st.spinner(say("Looking …")):
             bird = look(shown, query)
         return bird, _pick_choice(bird), query
 
@@ -89,13 +92,13 @@ def _pick_choice(bird: "BirdsEye") -> Choice:
     bound = {"bind": "query-params"}
     layers = [row.layer.index for row in bird.rows]
     # the last one first: a click sets the widget's state, and Streamlit wants no other default beside that
-    layer = st.selectbox("Layer", layers[::-1], key="layer", help=words.LAYER, width=110, **bound)
+    layer = st.selectbox(say("Layer"), layers[::-1], key="layer", help=say(words.LAYER), width=110, **bound)
     place = layers.index(layer)
     heads = [*FUSIONS, *(f"head {index}" for index in range(bird.rows[place].layer.num_heads))]
-    chosen = st.selectbox("Heads", heads, key="heads", help=words.HEADS, width=130, **bound)
+    chosen = st.selectbox(say("Heads"), heads, key="heads", help=say(words.HEADS), width=130, **bound)
     kinds = list(NORMALISATIONS)
-    how = st.selectbox("Normalisation", kinds, key="norm", help=words.NORMALISATION, width=140, **bound)
-    mass = st.slider("Mass kept, %", 5, 100, 100, 5, key="mass", help=words.MASS, width=200, **bound)
+    how = st.selectbox(say("Normalisation"), kinds, key="norm", help=say(words.NORMALISATION), width=140, **bound)
+    mass = st.slider(say("Mass kept, %"), 5, 100, 100, 5, key="mass", help=say(words.MASS), width=200, **bound)
     return Choice(place, chosen, how, mass / 100)
 
 

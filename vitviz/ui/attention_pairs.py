@@ -11,8 +11,10 @@ from vitviz.ui.attention_canvas import show_heat, take_away
 from vitviz.ui.attention_maps import Choice, caption_of, fused_map, heat_of_row, pick_map
 from vitviz.ui.attention_queries import Query, look, pinned_patch
 from vitviz.ui.attention_sources import Shown, feed, pick_network, untrained_twin
+from vitviz.ui.choices import choose, choose_from
+from vitviz.ui.language import say
 from vitviz.ui.photos import bundled_photo
-from vitviz.ui.pickers import PickedImage, choose, pick_image
+from vitviz.ui.pickers import PickedImage, pick_image
 from vitviz.ui.pins import remember_pin
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def show_pair(shown: Shown) -> None:
         state = _show(shown, rows[0], choice, high, key=FIRST, num_layers=len(bird.rows) + len(bird.left_out))
     with right:
         if kind == NETWORK and not other.network.opened.is_trained:
-            st.warning(words.UNTRAINED_BESIDE, icon=":material/warning:")
+            st.warning(say(words.UNTRAINED_BESIDE), icon=":material/warning:")
         _show(other, rows[1], choice, high, key=SECOND, num_layers=len(second.rows) + len(second.left_out))
     _compare(rows, choice)
     remember_pin(state.pins)
@@ -62,9 +64,7 @@ def _pick_picture() -> PickedImage:
     photos = [one.name for one in list_photographs()]
     with st.container(border=True):
         second = min(1, len(photos) - 1)  # the first is what most begin with on the left
-        chosen = (
-            st.selectbox("Second photo", photos, index=second, key="b_photo", bind="query-params") if photos else None
-        )
+        chosen = choose_from("Second photo", photos, index=second, key="b_photo") if photos else None
         given = pick_image("attention_second")
     if given is None and chosen is None:
         raise Problem("there is no second photograph on this machine", "", "give a picture")
@@ -91,7 +91,7 @@ def _show(shown: Shown, row: "Row", choice: Choice, high: float, *, key: str, nu
     alt = f"{shown.picture.name}, {shown.network.opened.label}: attention of {row.query}"
     state = show_heat(shown, heat, key=key, alt=alt, max_pins=1 if key == FIRST else 0)
     caption = caption_of(row, num_layers, choice)
-    st.caption(f"**{words.network_caption(shown.network.opened.label, shown.picture.name)}** {caption}")
+    st.caption(say(f"**{words.network_caption(shown.network.opened.label, shown.picture.name)}** {caption}"))
     take_away(shown, heat, caption, name=f"{key.replace('_', '-')}-layer-{row.layer.index}")
     return state
 
@@ -104,5 +104,5 @@ def _compare(rows: tuple["Row", "Row"], choice: Choice) -> None:
         shown = "different grids" if apart is None else f"{apart:.3f}"
         if rows[0].query != rows[1].query and apart is not None:
             shown = "different queries"
-        st.metric("Difference of the two maps", shown, border=True, help=words.DIFFERENCE)
-    st.caption(words.BESIDE)
+        st.metric(say("Difference of the two maps"), shown, border=True, help=say(words.DIFFERENCE))
+    st.caption(say(words.BESIDE))

@@ -8,6 +8,8 @@ from vitviz.errors import Problem
 from vitviz.ui import attention_words as words
 from vitviz.ui.attention_canvas import read_pins
 from vitviz.ui.attention_sources import Shown
+from vitviz.ui.choices import choose_from
+from vitviz.ui.language import say
 from vitviz.ui.results import computed
 
 if TYPE_CHECKING:
@@ -22,10 +24,18 @@ def pick_query(layout: "TokenLayout", pinned: tuple[int, int] | None) -> Query:
     """The pinned patch, else a token of the prefix or the mean, bound to ``?query=``."""
     if pinned is not None:
         place = words.patch_name(pinned)
-        st.selectbox("Query", [place], key=f"query_{place}", help=words.QUERY, width=150, disabled=True)
+        st.selectbox(
+            say("Query"),
+            [place],
+            key=f"query_{place}",
+            help=say(words.QUERY),
+            width=150,
+            disabled=True,
+            format_func=say,
+        )
         return pinned
     names = [*layout.prefix, "mean"]
-    return st.selectbox("Query", names, key="query", bind="query-params", help=words.QUERY, width=150)
+    return choose_from("Query", names, key="query", help=words.QUERY, width=150)
 
 
 def pinned_patch(key: str, shown: Shown) -> tuple[int, int] | None:
@@ -47,7 +57,7 @@ def look(shown: Shown, query: Query) -> "BirdsEye":
         return _look(shown, query)
     except Problem:
         bird = _look(shown, None)
-    st.caption(words.no_such_query(query, bird.rows[0].query))
+    st.caption(say(words.no_such_query(query, bird.rows[0].query)))
     return bird
 
 

@@ -12,9 +12,11 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import attention_words as words
 from vitviz.ui.attention_weights import pick_timm
+from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.photos import pick_photo
-from vitviz.ui.pickers import PickedImage, choose, describe_run
+from vitviz.ui.pickers import PickedImage, describe_run
 from vitviz.ui.results import computed
 from vitviz.ui.run_views import live_status
 
@@ -76,11 +78,11 @@ def pick_network(*, beside: bool = False) -> Network | None:
     """
     runs = _runs()
     prefix, kinds = "b_" if beside else "", (RUN, TIMM) if runs else (TIMM, RUN)
-    kind = st.selectbox("Network", kinds, key=f"{prefix}network", bind="query-params", help=words.NETWORKS)
+    kind = choose_from("Network", kinds, key=f"{prefix}network", help=words.NETWORKS)
     if kind == TIMM:
         return _of_timm(prefix)
     if not runs:
-        st.info(words.NO_RUN)
+        st.info(say(words.NO_RUN))
         return None
     return _of_run(runs, prefix)
 
@@ -112,11 +114,11 @@ def feed(picture: PickedImage, network: Network, framing: str | None = None) -> 
 def pick_framing(network: Network) -> str | None:
     """How the picture is brought to the network's square, in the sidebar, with all of the preprocessing in words."""
     own = network.opened.preprocessing
-    with st.sidebar.expander("How the picture is fed"):
+    with st.sidebar.expander(say("How the picture is fed")):
         kinds = (words.FRAMING[own.framing], *(text for kind, text in words.FRAMING.items() if kind != own.framing))
         chosen = choose("Framing", kinds, key="framing", label_visibility="collapsed")
         framing = next(kind for kind, text in words.FRAMING.items() if text == chosen)
-        st.caption(f"{own.sentence(framing)}.")
+        st.caption(say(f"{own.sentence(framing)}."))
     return framing
 
 
@@ -149,17 +151,17 @@ def _runs() -> dict[str, Run]:
 def _of_run(runs: dict[str, Run], prefix: str) -> Network:
     names = list(runs)
     start = names.index(PRESET) if PRESET in names else 0
-    name = st.selectbox("Run", names, index=start, key=f"{prefix}run", bind="query-params", help=words.RUNS)
+    name = st.selectbox(say("Run"), names, index=start, key=f"{prefix}run", bind="query-params", help=say(words.RUNS))
     run = runs[name]
     rounds = [index for index in range(run.num_rounds()) if run.has_weights(index)]
     index = None
     if len(rounds) > 1:
-        index = st.select_slider("Round", rounds, value=rounds[-1], key=f"{prefix}round", bind="query-params")
+        index = st.select_slider(say("Round"), rounds, value=rounds[-1], key=f"{prefix}round", bind="query-params")
     if not prefix:
         describe_run(run)
         live_status(run)
     version = version_of(run)
-    with st.spinner("Loading the network …"):
+    with st.spinner(say("Loading the network …")):
         opened = _run_model(name, version, index, False, _run=run)
     return Network(
         f"run-{name}-{version}-{index}", opened, lambda: _run_model(name, version, index, True, _run=run), run, index
@@ -177,11 +179,17 @@ def _pick_sample(run: Run, images: np.ndarray) -> PickedImage:
     first = int(np.flatnonzero(samples.held_out)[0]) if samples.held_out.any() else 0
     with st.sidebar:
         row = st.number_input(
-            "Image (row)", 0, len(images) - 1, value=first, key="sample", bind="query-params", help=words.SAMPLE
+            say("Image (row)"),
+            0,
+            len(images) - 1,
+            value=first,
+            key="sample",
+            bind="query-params",
+            help=say(words.SAMPLE),
         )
         known = samples.classes[row]
         label = about.class_names[known] if 0 <= known < len(about.class_names) else "unlabelled"
-        st.caption(f"class {safe_label(label)}, {'held out' if samples.held_out[row] else 'a training image'}")
+        st.caption(say(f"class {safe_label(label)}, {'held out' if samples.held_out[row] else 'a training image'}"))
     pixels = np.asarray(images[samples.indices[row]])
     return PickedImage(pixels, f"image {row} of run {run.name}", (), f"{run.name}-{about.dataset_fingerprint}-{row}")
 

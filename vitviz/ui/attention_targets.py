@@ -9,7 +9,9 @@ import streamlit as st
 from vitviz.errors import Problem
 from vitviz.ui import attention_words as words
 from vitviz.ui.attention_sources import Shown
+from vitviz.ui.choices import choose_from
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.results import computed
 from vitviz.ui.run_views import cluster_names
 
@@ -51,7 +53,7 @@ def pick_target(shown: Shown) -> Asked:
     if not names:
         why = "the network has no classifier, and no run with clusters"
         raise Problem("there is nothing to explain", why, "Attention, Through layers and Patches work without")
-    chosen = st.selectbox("Explain", names, key="target", bind="query-params", help=words.TARGET)
+    chosen = choose_from("Explain", names, key="target", help=words.TARGET)
     return _cluster(shown, chosen) if chosen.startswith(_CLUSTER) else _class(shown, chosen)
 
 
@@ -82,9 +84,9 @@ def _class(shown: Shown, option: str) -> Asked:
     answer, index = probabilities(shown), int(number)
     if shown.network.opened.has_classifier:
         place = int((answer > answer[index]).sum()) + 1
-        st.caption(f"{safe_label(option)}: probability {answer[index]:.1%}, number {place} of {len(answer):,}")
+        st.caption(say(f"{safe_label(option)}: probability {answer[index]:.1%}, number {place} of {len(answer):,}"))
     else:
-        st.caption(words.NO_CLASSIFIER)
+        st.caption(say(words.NO_CLASSIFIER))
     return Asked(option, class_target(index, name), index)
 
 

@@ -8,7 +8,9 @@ from vitviz.ui import attention_words as words
 from vitviz.ui import run_views
 from vitviz.ui.attention_canvas import offer_files, read_pins, recipe_of, show_heat, signed_heat, take_away
 from vitviz.ui.attention_sources import Shown
+from vitviz.ui.choices import choose_from
 from vitviz.ui.kept import encode_picture, keep
+from vitviz.ui.language import say
 from vitviz.ui.pins import remember_pin
 from vitviz.ui.results import computed
 
@@ -38,22 +40,22 @@ def show_lens(shown: Shown) -> None:
 
         return logit_lens(shown.network.opened.model, shown.images())
 
-    with st.spinner("Reading every block …"):
+    with st.spinner(say("Reading every block …")):
         lens = computed("lens", shown.key, make)
     if not shown.network.opened.has_classifier:
-        st.warning(words.NO_CLASSIFIER, icon=":material/warning:")
+        st.warning(say(words.NO_CLASSIFIER), icon=":material/warning:")
     wanted = np.unique(lens.classes)
     names = shown.network.opened.class_names
     named = {int(one): names[one] if names else f"class {one}" for one in wanted}
     left, right = st.columns((1, 3), gap="medium")
     with left:
-        st.image(np.asarray(shown.fed), alt=shown.picture.name, caption="as it is fed", width=224)
+        st.image(np.asarray(shown.fed), alt=say(shown.picture.name), caption=say("as it is fed"), width=224)
     with right:
         run_views.chart(figures.lens_table(lens, named), key="lens")
-    st.caption(words.lens_caption(lens, named))
+    st.caption(say(words.lens_caption(lens, named)))
     run_views.chart(figures.lens_curves(lens, named[int(lens.classes[-1, 0])]), key="lens_curves")
-    st.caption(words.LENS_CURVES)
-    with st.expander("Recipe", icon=":material/content_copy:"):
+    st.caption(say(words.LENS_CURVES))
+    with st.expander(say("Recipe"), icon=":material/content_copy:"):
         st.code(recipe_of(shown, "logit lens, top 5 after every block"), language=None, wrap_lines=True)
 
 
@@ -63,26 +65,24 @@ def _pick_tokens(shown: Shown):
     depth = len(block_names(shown.network.opened.model))
     block = depth - 1
     if depth > 1:
-        block = st.slider("After block", 0, depth - 1, depth - 1, key="block", bind="query-params", width=280)
-    norm = st.toggle("Behind the final norm", True, key="final_norm", bind="query-params")
+        block = st.slider(say("After block"), 0, depth - 1, depth - 1, key="block", bind="query-params", width=280)
+    norm = st.toggle(say("Behind the final norm"), True, key="final_norm", bind="query-params")
 
     def make():
         from vitviz.explain.token_views import tokens_of
 
         return tokens_of(shown.network.opened.model, shown.images(), block, norm=norm)
 
-    with st.spinner("Reading the tokens …"):
+    with st.spinner(say("Reading the tokens …")):
         return computed("tokens", shown.key, make, block, norm, is_large=True)
 
 
 def _pick_foreground() -> tuple[str, float]:
     """Which side of the first component is kept, and where it is cut."""
-    kept = st.selectbox(
-        "Keep of the PCA", FOREGROUNDS, key="keep", bind="query-params", help=words.FOREGROUND, width=150
-    )
+    kept = choose_from("Keep of the PCA", FOREGROUNDS, key="keep", help=words.FOREGROUND, width=150)
     if kept == FOREGROUNDS[0]:
         return kept, 0.5
-    return kept, st.slider("Cut at", 0.0, 1.0, 0.5, 0.05, key="cut", bind="query-params", width=180)
+    return kept, st.slider(say("Cut at"), 0.0, 1.0, 0.5, 0.05, key="cut", bind="query-params", width=180)
 
 
 def _show_pca(shown: Shown, tokens, foreground: str, cut: float) -> None:
@@ -95,7 +95,7 @@ def _show_pca(shown: Shown, tokens, foreground: str, cut: float) -> None:
     alt = f"{shown.picture.name}: patches coloured by three components"
     show_heat(shown, None, key=PCA, alt=alt, bases=[{"label": "Patch PCA", "url": url}], base=1)
     caption = words.pca_caption(tokens, found)
-    st.caption(caption)
+    st.caption(say(caption))
     offer_files(recipe_of(shown, caption), lambda: enlarged, found.images[0], name=f"patch-pca-block-{tokens.block}")
 
 
@@ -111,7 +111,7 @@ def _show_similarity(shown: Shown, tokens) -> None:
     caption = words.SIMILARITY
     if place is not None:
         caption = f"{words.block_words(tokens)}: cosine with the patch at {words.patch_name(place)}."
-    st.caption(caption)
+    st.caption(say(caption))
     if heat is not None:
         take_away(shown, heat, caption, name=f"similarity-block-{tokens.block}")
     remember_pin(state.pins)

@@ -8,7 +8,9 @@ import streamlit as st
 
 from vitviz.errors import Problem
 from vitviz.ui import attention_words as words
+from vitviz.ui.choices import choose_from
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 
 if TYPE_CHECKING:
     from vitviz.explain.opened_models import OpenedModel
@@ -30,13 +32,15 @@ def pick_timm(prefix: str) -> tuple[str, "OpenedModel", Callable[[], "OpenedMode
 
     ``prefix`` goes before the names in the address. Raises: Problem for what cannot be opened, or has to be fetched first.
     """
-    with st.spinner("Looking up timm's models …"):
+    with st.spinner(say("Looking up timm's models …")):
         names = _names()
     start = names.index(DEFAULT)
-    name = st.selectbox("timm ViT", names, index=start, key=f"{prefix}timm", bind="query-params", help=words.TIMM)
+    name = st.selectbox(
+        say("timm ViT"), names, index=start, key=f"{prefix}timm", bind="query-params", help=say(words.TIMM)
+    )
     kinds = (NONE, FILE, *(f"{PUBLISHED}{tag}" for tag in _tags(name)), HUB)
-    kind = st.selectbox("Its weights", kinds, key=f"{prefix}weights", bind="query-params", help=words.WEIGHTS)
-    size = st.selectbox("Picture side, px", SIZES, key=f"{prefix}side", bind="query-params", help=words.SIDE)
+    kind = choose_from("Its weights", kinds, key=f"{prefix}weights", help=words.WEIGHTS)
+    size = choose_from("Picture side, px", SIZES, key=f"{prefix}side", help=words.SIDE)
     img_size = None if size == OWN_SIZE else int(size)
     if kind == FILE:
         key, opened = _of_file(prefix, name, img_size)
@@ -54,7 +58,7 @@ def show_keys(keys: "KeyReport") -> None:
     """How a file met the model: one sentence, and every name below it."""
     st.caption(safe_label(keys.sentence(), max_length=400))
     rows = keys.rows()
-    with st.expander(f"Names of {len(rows):,} tensors"):
+    with st.expander(say(f"Names of {len(rows):,} tensors")):
         st.dataframe(
             {"tensor": [name for name, _ in rows[:_MAX_ROWS]], "": [what for _, what in rows[:_MAX_ROWS]]},
             hide_index=True,
@@ -64,15 +68,19 @@ def show_keys(keys: "KeyReport") -> None:
 
 def _of_file(prefix: str, name: str, img_size: int | None) -> tuple[str, "OpenedModel"]:
     file = st.file_uploader(
-        "File with weights", type=FILE_TYPES, key=f"{prefix}file", max_upload_size=_MAX_WEIGHTS_MB, help=words.FILE
+        say("File with weights"),
+        type=FILE_TYPES,
+        key=f"{prefix}file",
+        max_upload_size=_MAX_WEIGHTS_MB,
+        help=say(words.FILE),
     )
     if file is None:
-        st.caption(words.NO_FILE)
+        st.caption(say(words.NO_FILE))
         return _of_name(prefix, name, img_size, pretrained=False)
     content = file.getvalue()
     digest = hashlib.sha256(content).hexdigest()[:16]
     part = st.session_state.get(f"{prefix}part_of_{digest}") or ""
-    with st.spinner(f"Reading {safe_label(file.name)} …"):
+    with st.spinner(say(f"Reading {safe_label(file.name)} …")):
         opened = _load(name, digest=digest, part=part, img_size=img_size, _content=content, _name=file.name)
     _pick_part(f"{prefix}part_of_{digest}", opened.keys)
     return f"timm-{name}-{digest}-{part}-{img_size}", opened
@@ -82,16 +90,18 @@ def _pick_part(key: str, keys: "KeyReport | None") -> None:
     """Another part of the file, where several could be the model; it counts in the next rerun."""
     parts: Sequence[str] = [part.name.rstrip(".") for part in keys.parts] if keys else ()
     if len(parts) > 1:
-        st.selectbox("Part of the file", parts, key=key, help=words.PART, format_func=lambda part: part or "all of it")
+        st.selectbox(
+            say("Part of the file"), parts, key=key, help=say(words.PART), format_func=lambda part: part or "all of it"
+        )
 
 
 def _of_hub(prefix: str, img_size: int | None) -> tuple[str, "OpenedModel"]:
     name = st.text_input(
-        "Name on the hub",
-        placeholder="hf-hub:owner/name",
+        say("Name on the hub"),
+        placeholder=say("hf-hub:owner/name"),
         key=f"{prefix}hub",
         bind="query-params",
-        help=words.HUB,
+        help=say(words.HUB),
         max_chars=200,
     ).strip()
     if not name:
@@ -104,15 +114,17 @@ def _of_name(prefix: str, name: str, img_size: int | None, *, pretrained: bool) 
     """By name alone. What is not on this machine is fetched when its button is pressed, never because of a link."""
     key = f"timm-{name}-{pretrained}-{img_size}"
     try:
-        with st.spinner(f"Building {safe_label(name)} …"):
+        with st.spinner(say(f"Building {safe_label(name)} …")):
             return key, _load(name, pretrained=pretrained, img_size=img_size)
     except Problem:
         if not pretrained:
             raise
         missing = f"download_{prefix}{name}"
-        if not st.button("Download its weights", key=missing, icon=":material/download:", help=words.DOWNLOAD):
+        if not st.button(
+            say("Download its weights"), key=missing, icon=":material/download:", help=say(words.DOWNLOAD)
+        ):
             raise
-    with st.spinner(f"Fetching {safe_label(name)} …"):
+    with st.spinner(say(f"Fetching {safe_label(name)} …")):
         return key, _load(name, pretrained=True, download=True, img_size=img_size)
 
 

@@ -8,8 +8,9 @@ from vitviz.ui import attention_words as words
 from vitviz.ui.attention_canvas import Heat, heat_of, show_heat, signed_heat, take_away
 from vitviz.ui.attention_sources import Shown
 from vitviz.ui.attention_targets import Asked, pick_target
+from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.faithfulness import show_faithfulness
-from vitviz.ui.pickers import choose
+from vitviz.ui.language import say
 from vitviz.ui.tasks import OnProgress, result_of
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def show_attribution(shown: Shown) -> None:
     left, right = st.columns((3, 2), gap="medium")
     with right:
         asked = pick_target(shown)
-        name = st.selectbox("Method", ORDER, key="method", bind="query-params", help=words.METHOD)
-        st.caption(METHODS[name].sentence)
+        name = choose_from("Method", ORDER, key="method", help=words.METHOD)
+        st.caption(say(METHODS[name].sentence))
         settings = _pick_settings(shown, METHODS[name].settings)
         found, how = _attribute(shown, asked, name, settings), "positive"
         if found is not None and found.map.min() < 0:
@@ -58,12 +59,14 @@ def show_attribution(shown: Shown) -> None:
         show_heat(shown, heat, key=CANVAS, alt=f"{shown.picture.name}: {name} of {asked.name}")
         if found is None:
             return
-        st.caption(words.attribution_caption(found, scale_words))
+        st.caption(say(words.attribution_caption(found, scale_words)))
         take_away(shown, heat, f"{words.plain_recipe(found)}; {scale_words}", name=name.replace("_", "-"))
     with right:
-        st.markdown(words.score_sentence(found))
+        st.markdown(say(words.score_sentence(found)))
         if found.completeness is not None:
-            st.metric("Missing from the sum", f"{found.completeness:.2%}", border=True, help=words.COMPLETENESS)
+            st.metric(
+                say("Missing from the sum"), f"{found.completeness:.2%}", border=True, help=say(words.COMPLETENESS)
+            )
     _test(shown, found, asked)
 
 
@@ -93,11 +96,11 @@ def _pick_settings(shown: Shown, defaults: dict[str, Any]) -> dict[str, Any]:
             look = {"key": name, "bind": "query-params", "help": text, "width": 150}
             if name == "baseline":
                 kinds = list(BASELINES)
-                chosen[name] = st.selectbox(label, kinds, index=kinds.index(default), **look)
+                chosen[name] = st.selectbox(say(label), kinds, index=kinds.index(default), **look)
             else:
                 low, high = _blocks(shown) if name == "block" else _RANGES[name]
                 high = min(high, _side(shown)) if name in ("window", "stride") else high
-                chosen[name] = st.number_input(label, low, high, default, **look)
+                chosen[name] = st.number_input(say(label), low, high, default, **look)
     return chosen
 
 

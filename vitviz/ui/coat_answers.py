@@ -13,6 +13,7 @@ from vitviz.ui import run_views
 from vitviz.ui.coat_counts import held_out_images
 from vitviz.ui.coat_sources import FACTORISED, METHOD, SOFTMAX, Shown, computed
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.navigation import page
 
 WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -25,10 +26,10 @@ def show_answers(shown: Shown) -> None:
     """The class of this picture twice; agreement over held-out images; the way to the table of less data."""
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("This picture")
+        st.subheader(say("This picture"))
         _one_answer(shown)
     with right:
-        st.subheader("Held-out images")
+        st.subheader(say("Held-out images"))
         _many_answers(shown)
     _less_data()
 
@@ -38,7 +39,7 @@ def _one_answer(shown: Shown) -> None:
 
     network = shown.network
     if not network.is_trained:
-        st.info(words.NO_TRAINED_ANSWER, icon=":material/casino:")
+        st.info(say(words.NO_TRAINED_ANSWER), icon=":material/casino:")
         return
 
     def make():
@@ -46,36 +47,36 @@ def _one_answer(shown: Shown) -> None:
         fed, feed = shown.look.fed, network.preprocessing
         return answer(network.model, fed, shown.clustering, against=against, preprocessing=feed)
 
-    with st.spinner("Classifying …"):
+    with st.spinner(say("Classifying …")):
         found = computed("answer", shown, make)
     order = np.argsort(-np.maximum(found.exact, found.clustered), kind="stable")[:_TOP]
     names = network.class_names or [f"class {index}" for index in range(len(found.exact))]
     chart = figures.answers([names[one] for one in order], found.exact[order], found.clustered[order])
     run_views.chart(chart, key="coat_answer")
     same = int(found.exact.argmax()) == int(found.clustered.argmax())
-    st.markdown(words.answer_sentence(same, found.kl))
-    st.caption(words.caption(shown, words.ANSWER, words.clustering_words(shown.clustering)))
+    st.markdown(say(words.answer_sentence(same, found.kl)))
+    st.caption(say(words.caption(shown, words.ANSWER, words.clustering_words(shown.clustering))))
 
 
 def _many_answers(shown: Shown) -> None:
     """Agreement over bucket widths, of queries and of the MLP."""
     run = shown.network.run
     if run is None:
-        st.caption(words.LITE_ALONE)
+        st.caption(say(words.LITE_ALONE))
         return
     rows = np.flatnonzero(run.samples().held_out)[:MOST_IMAGES]
     images = held_out_images(run, rows)
     if images is None:
-        st.caption(words.NO_IMAGES.format(dataset=safe_label(run.description().dataset)))
+        st.caption(say(words.NO_IMAGES.format(dataset=safe_label(run.description().dataset))))
         return
     number = len(images)
-    if not st.toggle(f"Compare {number} held-out images", key="many", bind="query-params", help=words.MANY):
-        st.caption(words.MANY)
+    if not st.toggle(say(f"Compare {number} held-out images"), key="many", bind="query-params", help=say(words.MANY)):
+        st.caption(say(words.MANY))
         return
-    with st.spinner("Classifying them, clustered ten ways …", show_time=True):
+    with st.spinner(say("Classifying them, clustered ten ways …"), show_time=True):
         lines = _agreements(shown, images)
     run_views.chart(figures.agreement_lines(WIDTHS, lines), key="coat_agreement")
-    st.caption(words.agreement_caption(shown, number, run.description().img_size))
+    st.caption(say(words.agreement_caption(shown, number, run.description().img_size)))
 
 
 def _agreements(shown: Shown, images: np.ndarray) -> dict[str, list[tuple[float, float]]]:
@@ -118,7 +119,7 @@ def _less_data() -> None:
     if any(_is_of_table(run) for run in list_runs()):
         st.page_link(
             page("compare"),
-            label="Less data, less time? See what was measured",
+            label=say("Less data, less time? See what was measured"),
             icon=":material/compare_arrows:",
             query_params={"table": "coat-cifar10"},
         )

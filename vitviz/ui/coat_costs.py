@@ -12,8 +12,9 @@ from vitviz.explain.coat_costs import CLUSTERED, PARTS, blocks_of, break_even, c
 from vitviz.figures import coat as figures
 from vitviz.ui import coat_words as words
 from vitviz.ui import run_views
+from vitviz.ui.choices import choose
 from vitviz.ui.coat_sources import Shown, computed
-from vitviz.ui.pickers import choose
+from vitviz.ui.language import say
 from vitviz.ui.problems import shown_problems
 
 if TYPE_CHECKING:
@@ -29,15 +30,15 @@ _MEASURED = "coat_times"
 @st.fragment
 def show_costs(shown: Shown) -> None:
     """The headline in words, then the numbers that it rests on."""
-    with st.spinner("Counting multiply-adds …"):
+    with st.spinner(say("Counting multiply-adds …")):
         variants, counts = computed("macs", shown, lambda: _variants(shown))
     for text in words.headline(variants):
-        st.markdown(f"- {text}")
+        st.markdown(say(f"- {text}"))
     height, width = shown.look.fed.shape[:2]
-    st.caption(words.caption(shown, words.COMPUTED))
+    st.caption(say(words.caption(shown, words.COMPUTED)))
     left, right = st.columns((3, 2), gap="medium")
     with left:
-        st.subheader("Multiply-adds by part")
+        st.subheader(say("Multiply-adds by part"))
         bars = {name: macs.parts for name, macs in variants.items()}
         run_views.chart(figures.mac_bars(bars, size=f"{width} x {height} px"), key="coat_macs")
         _shares(variants)
@@ -45,7 +46,7 @@ def show_costs(shown: Shown) -> None:
         stage = choose("Stage", (1, 2, 3, 4), key="stage")
         _lines(shown, stage, counts)
         _times(shown, stage)
-    st.subheader("Where clustering begins to pay")
+    st.subheader(say("Where clustering begins to pay"))
     rows = break_even(shown.network.model, height, width, _clustered(shown))
     st.table(
         [words.break_even_row(one, _in_stage(counts, one.stage)) for one in rows],
@@ -53,7 +54,7 @@ def show_costs(shown: Shown) -> None:
         border="horizontal",
         alt="break-even of the four stages",
     )
-    st.caption(words.BREAK_EVEN)
+    st.caption(say(words.BREAK_EVEN))
 
 
 def _variants(shown: Shown) -> tuple[dict[str, "CoatMacs"], dict[str, "GroupCounts"]]:
@@ -107,7 +108,7 @@ def _shares(variants: Mapping[str, "CoatMacs"]) -> None:
         if any(part in macs.parts for macs in variants.values())
     ]
     rows.append({"part": "all, million", **{name: f"{macs.total / 1e6:,.0f}" for name, macs in variants.items()}})
-    with st.expander("The same in numbers", expanded=True):
+    with st.expander(say("The same in numbers"), expanded=True):
         st.table(rows, hide_index=True, border="horizontal", alt="share of every part of the multiply-adds")
 
 
@@ -119,25 +120,27 @@ def _lines(shown: Shown, stage: int, counts: Mapping[str, "GroupCounts"]) -> Non
     own = _means(counts["factorised"], stage)
     current = float(np.mean(own)) if own else None
     run_views.chart(figures.core_lines(at, lines, num_tokens=number, current=current), key="coat_lines")
-    st.caption(words.lines_caption(stage, current))
+    st.caption(say(words.lines_caption(stage, current)))
 
 
 @st.fragment
 def _times(shown: Shown, stage: int) -> None:
     """Milliseconds of the four cores, measured when asked for."""
     number, shape = _sizes(shown, stage)
-    clusters = st.select_slider("Prototypes to measure with", _POWERS, value=64, key="clusters", bind="query-params")
+    clusters = st.select_slider(
+        say("Prototypes to measure with"), _POWERS, value=64, key="clusters", bind="query-params"
+    )
     asked = (number + 1, min(clusters, 2 ** (number.bit_length() - 1)), *shape.values())
-    if st.button("Time the four cores here", icon=":material/speed:"):
+    if st.button(say("Time the four cores here"), icon=":material/speed:"):
         with shown_problems():
             _measure(asked)
     kept = st.session_state.get(_MEASURED, {}).get(asked)
     if kept is None:
-        st.caption(words.NOT_MEASURED)
+        st.caption(say(words.NOT_MEASURED))
         return
     run_views.chart(figures.core_times(kept.cores, about=words.times_about(kept)), key="coat_times")
-    st.markdown(words.times_sentence(kept))
-    st.caption(words.TIMES.format(seconds=round(_SECONDS)))
+    st.markdown(say(words.times_sentence(kept)))
+    st.caption(say(words.TIMES.format(seconds=round(_SECONDS))))
 
 
 def _measure(asked: tuple[int, ...]) -> None:
@@ -146,10 +149,10 @@ def _measure(asked: tuple[int, ...]) -> None:
 
     lock = _measuring()
     if not lock.acquire(blocking=False):
-        st.warning(words.BUSY)
+        st.warning(say(words.BUSY))
         return
     try:
-        with st.spinner("Measuring …", show_time=True):
+        with st.spinner(say("Measuring …"), show_time=True):
             num_tokens, num_clusters, num_heads, head_dim = asked
             found = time_cores(num_tokens, num_clusters, num_heads=num_heads, head_dim=head_dim, seconds=_SECONDS)
         st.session_state[_MEASURED] = {**st.session_state.get(_MEASURED, {}), asked: found}

@@ -16,6 +16,7 @@ from vitviz.ui import coat_words as words
 from vitviz.ui import run_views
 from vitviz.ui.coat_sources import Shown, cached, computed
 from vitviz.ui.components.image_grid import image_grid
+from vitviz.ui.language import say
 from vitviz.ui.photos import bundled_photo
 from vitviz.ui.routes import run_addresses
 
@@ -46,27 +47,27 @@ def show_counts(shown: Shown) -> None:
     """Counts of this picture, block by block, and pictures sorted by theirs."""
     blocks = block_counts(shown)
     if not blocks:
-        st.info(words.NOTHING, icon=":material/hub:")
+        st.info(say(words.NOTHING), icon=":material/hub:")
         return
     _say_whether_it_adapts(shown)
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("This picture, block by block")
+        st.subheader(say("This picture, block by block"))
         run_views.chart(coat_maps.block_counts(blocks), key="coat_blocks")
-        st.caption(words.caption(shown, words.WHISKERS))
+        st.caption(say(words.caption(shown, words.WHISKERS)))
     with right:
-        st.subheader("Among other pictures")
+        st.subheader(say("Among other pictures"))
         gallery = gallery_of(shown)
         found, own = _gallery_counts(shown, gallery)
         names = list(found.names)
-        name = st.selectbox("Block", names, key="block", bind="query-params", width=220)
+        name = st.selectbox(say("Block"), names, key="block", bind="query-params", width=220)
         place = names.index(name) if name in names else 0
         current = float(own.counts[0, place])
         counts, number = found.counts[:, place], int(found.num_tokens[place])
         run_views.chart(
             figures.counts_histogram(counts, block=name, num_tokens=number, current=current), key="coat_histogram"
         )
-        st.caption(words.histogram_caption(current, counts, gallery.images.shape[1]))
+        st.caption(say(words.histogram_caption(current, counts, gallery.images.shape[1])))
     _show_gallery(shown, gallery, counts)
 
 
@@ -105,10 +106,10 @@ def _say_whether_it_adapts(shown: Shown) -> None:
     has_queries = any(block.queries is not None for block in shown.look.blocks)
     grouping = clustering.grouping if has_queries else clustering.mlp_grouping
     if grouping.method == "e2lsh":
-        st.markdown(words.ADAPTIVE)
+        st.markdown(say(words.ADAPTIVE))
         return
     most = fixed_groups(grouping, math.prod(shown.look.blocks[0].grid))
-    st.info(words.FIXED.format(method=grouping.method, most=most), icon=":material/lock:")
+    st.info(say(words.FIXED.format(method=grouping.method, most=most)), icon=":material/lock:")
 
 
 def _gallery_counts(shown: Shown, gallery: Gallery):
@@ -123,7 +124,7 @@ def _gallery_counts(shown: Shown, gallery: Gallery):
     def count(images: np.ndarray):
         return counts_of(shown.network.model, images, shown.clustering, of=of, preprocessing=feed, batch_size=8)
 
-    with st.spinner("Counting prototypes …"):
+    with st.spinner(say("Counting prototypes …")):
         own = computed("own counts", shown, lambda: count(fit_image(shown.photo.pixels, side)[None]), of, side)
         others = replace(shown, key=f"{shown.network.key}-{shown.clustering}")  # the same for every photo
         return computed("gallery", others, lambda: count(gallery.images), of, side, gallery.rows is None), own
@@ -143,18 +144,18 @@ def _show_gallery(shown: Shown, gallery: Gallery, counts: np.ndarray) -> None:
             }
             for place in order
         ]
-        st.caption(words.GALLERY_RUN.format(number=len(order), size=side))
+        st.caption(say(words.GALLERY_RUN.format(number=len(order), size=side)))
         address = run_addresses(run).tile
         image_grid(key="coat_gallery", tile_url=address, items=items, captions=True, label="Images by prototypes")
         return
-    st.caption(words.GALLERY_BUNDLED.format(size=side))
+    st.caption(say(words.GALLERY_BUNDLED.format(size=side)))
     with st.container(horizontal=True):
         for place in order:
             picture = cached(
                 "thumbnail", shown, lambda place=place: _thumbnail(gallery.images[place]), gallery.names[place]
             )
             st.image(
-                picture, f"{counts[place]:,.0f}", width=_THUMB, alt=f"{gallery.names[place]}: {counts[place]:,.0f}"
+                picture, f"{counts[place]:,.0f}", width=_THUMB, alt=say(f"{gallery.names[place]}: {counts[place]:,.0f}")
             )
 
 

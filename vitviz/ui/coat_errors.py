@@ -5,8 +5,9 @@ import streamlit as st
 from vitviz.figures import coat as figures
 from vitviz.ui import coat_words as words
 from vitviz.ui import run_views
+from vitviz.ui.choices import choose
 from vitviz.ui.coat_sources import SOFTMAX, Shown, computed
-from vitviz.ui.pickers import choose
+from vitviz.ui.language import say
 
 LEVELS = (2, 4, 6, 8)
 
@@ -18,32 +19,32 @@ def show_errors(shown: Shown) -> None:
 
     blocks = {block.name: index for index, block in enumerate(shown.look.blocks) if block.queries is not None}
     if not blocks:
-        st.info(words.NO_QUERIES, icon=":material/hub:")
+        st.info(say(words.NO_QUERIES), icon=":material/hub:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox("Block", list(blocks), key="block", bind="query-params", width=220)
+        name = st.selectbox(say("Block"), list(blocks), key="block", bind="query-params", width=220)
         level = st.select_slider(
-            "Prototypes, as bits of sign",
+            say("Prototypes, as bits of sign"),
             LEVELS,
             value=6,
             key="level",
             bind="query-params",
-            help=words.LEVEL,
+            help=say(words.LEVEL),
             width=260,
         )
     index = blocks.get(name, next(iter(blocks.values())))
-    with st.spinner("Grouping the queries seven ways …"):
+    with st.spinner(say("Grouping the queries seven ways …")):
         found = computed("errors", shown, lambda: coat_errors.errors(shown.look, index, num_bits=level), index, level)
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("At equal prototypes")
+        st.subheader(say("At equal prototypes"))
         run_views.chart(figures.error_bars(found), key="coat_errors")
         number = found[0].prototypes
         even = "" if shown.network.is_trained else words.ATTENTION_EVEN
         where = f"{name}, all heads, about {number:,.0f} prototypes a head"
-        st.caption(words.caption(shown, f"{words.ERRORS}{even}", where))
+        st.caption(say(words.caption(shown, f"{words.ERRORS}{even}", where)))
     with right:
-        st.subheader("Error over cost")
+        st.subheader(say("Error over cost"))
         _curve(shown, index, name)
 
 
@@ -54,7 +55,7 @@ def _curve(shown: Shown, index: int, name: str) -> None:
         kinds = ("factorised", SOFTMAX) if shown.look.blocks[index].kind != SOFTMAX else (SOFTMAX, "factorised")
         kind = choose("Attention", kinds, key="form")
         against = choose("Over", ("macs", "prototypes"), key="against", help=words.AGAINST)
-    with st.spinner("Turning the knobs …"):
+    with st.spinner(say("Turning the knobs …")):
         points = computed("curve", shown, lambda: coat_errors.quality_cost(shown.look, index), index)
     run_views.chart(figures.quality_cost(points, kind=kind, against=against), key="coat_curve")
-    st.caption(words.caption(shown, words.CURVE, f"{name}, {kind}"))
+    st.caption(say(words.caption(shown, words.CURVE, f"{name}, {kind}")))

@@ -9,10 +9,11 @@ from vitviz.explain.coat import ClusteredBlock, GroupMap, at_picture, prototype_
 from vitviz.figures import coat_maps as figures
 from vitviz.ui import coat_words as words
 from vitviz.ui import run_views
+from vitviz.ui.choices import choose
 from vitviz.ui.coat_sources import FACTORISED, SOFTMAX, Shown, cached
 from vitviz.ui.components.image_canvas import image_canvas
 from vitviz.ui.kept import encode_picture, keep
-from vitviz.ui.pickers import choose
+from vitviz.ui.language import say
 from vitviz.ui.pins import asked_pins, remember_pin
 
 BINARY = "application/octet-stream"
@@ -24,7 +25,7 @@ MAX_HEIGHT = 480
 def show_clusters(shown: Shown) -> None:
     """The groups over the picture, the pinned token's maps beside, and how many prototypes every block has."""
     if not shown.look.blocks:
-        st.info(words.NOTHING, icon=":material/hub:")
+        st.info(say(words.NOTHING), icon=":material/hub:")
         return
     index, head = _pick_place(shown)
     block = shown.look.blocks[index]
@@ -32,7 +33,7 @@ def show_clusters(shown: Shown) -> None:
     left, right = st.columns((3, 3), gap="medium")
     with left:
         pins = _canvas(shown, index, head, groups, row_of_head)
-        st.caption(words.map_caption(shown, block, head))
+        st.caption(say(words.map_caption(shown, block, head)))
     with right:
         if not pins:
             _overview(block, groups, row_of_head)
@@ -45,7 +46,7 @@ def show_clusters(shown: Shown) -> None:
 def counts_table(shown: Shown) -> None:
     """How many prototypes every block has of this picture."""
     st.table(count_rows(shown), hide_index=True, border="horizontal", alt="prototypes of every clustered block")
-    st.caption(words.COUNTS)
+    st.caption(say(words.COUNTS))
 
 
 def count_rows(shown: Shown) -> list[dict[str, str]]:
@@ -63,7 +64,7 @@ def _pick_place(shown: Shown) -> tuple[int, int | str]:
     """The block and its head, counted from 1, or the tokens before its MLP; both bound to the address."""
     names = [block.name for block in shown.look.blocks]
     with st.container(horizontal=True, vertical_alignment="top"):
-        name = st.selectbox("Block", names, key="block", bind="query-params", width=220)
+        name = st.selectbox(say("Block"), names, key="block", bind="query-params", width=220)
         index = names.index(name) if name in names else 0
         block = shown.look.blocks[index]
         heads = [] if block.queries is None else list(range(1, 1 + len(block.queries.ids)))
@@ -110,18 +111,18 @@ def _overview(block: ClusteredBlock, groups: GroupMap, row: int) -> None:
     """What can be said before a token is pinned."""
     sizes = groups.sizes[row][groups.sizes[row] > 0]
     with st.container(horizontal=True):
-        st.metric("Tokens", f"{math.prod(block.grid):,}", border=True)
-        st.metric("Prototypes", f"{len(sizes):,}", border=True)
-        st.metric("Largest group", f"{sizes.max():,}", border=True)
-        st.metric("Groups of one token", f"{(sizes == 1).sum():,}", border=True)
-    st.caption(words.CLICK)
+        st.metric(say("Tokens"), f"{math.prod(block.grid):,}", border=True)
+        st.metric(say("Prototypes"), f"{len(sizes):,}", border=True)
+        st.metric(say("Largest group"), f"{sizes.max():,}", border=True)
+        st.metric(say("Groups of one token"), f"{(sizes == 1).sum():,}", border=True)
+    st.caption(say(words.CLICK))
 
 
 def _pinned(shown: Shown, index: int, groups: GroupMap, row_of_head: int, x: float, y: float) -> None:
     """The group of the pinned token, and where queries are clustered what its prototype looks at."""
     block = shown.look.blocks[index]
     row, column = token_at(shown.look, block, x, y)
-    st.markdown(words.group_sentence(groups, row_of_head, row, column, has_padding=block.grid != block.shown))
+    st.markdown(say(words.group_sentence(groups, row_of_head, row, column, has_padding=block.grid != block.shown)))
     if groups is block.tokens:
         return
     kinds = (block.kind, FACTORISED if block.kind == SOFTMAX else SOFTMAX)
@@ -131,4 +132,4 @@ def _pinned(shown: Shown, index: int, groups: GroupMap, row_of_head: int, x: flo
         seen.clustered, seen.exact, place=(seen.row, seen.column), title=words.weight_title(kind)
     )
     run_views.chart(figure, key="coat_attention")
-    st.caption(words.attention_sentence(seen))
+    st.caption(say(words.attention_sentence(seen)))

@@ -12,8 +12,10 @@ from vitviz.errors import Problem
 from vitviz.explain.coat_networks import SIZES
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import coat_words as words
+from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.labels import safe_label
-from vitviz.ui.pickers import PickedImage, choose, describe_run, pick_run
+from vitviz.ui.language import say
+from vitviz.ui.pickers import PickedImage, describe_run, pick_run
 from vitviz.ui.run_views import live_status
 
 if TYPE_CHECKING:
@@ -74,12 +76,13 @@ def pick_network() -> Network:
     """The network of ``?network=``: a trained run where there is one, else a CoaT-Lite as published."""
     has_runs = any(_is_ours(run) and has_network(run) for run in list_runs())
     kinds = (RUN, LITE) if has_runs else (LITE, RUN)
-    kind = st.sidebar.selectbox("Network", kinds, key="network", bind="query-params", help=words.NETWORKS)
+    with st.sidebar:
+        kind = choose_from("Network", kinds, key="network", help=words.NETWORKS)
     if kind == RUN:
         run = pick_run((METHOD,), preset=PRESET, accept=has_network)
         if run is not None:
             return _of_run(run)
-        st.sidebar.info(words.NO_RUN)
+        st.sidebar.info(say(words.NO_RUN))
     return _of_lite()
 
 
@@ -90,9 +93,9 @@ def pick_clustering(network: Network) -> "Clustering":
     own = network.trained
     with st.sidebar:
         kind = choose("Cluster the queries", _kinds(network), key="kind", help=words.KINDS)
-        has_mlp = st.toggle(words.MLP, key="mlp", bind="query-params", help=words.MLP_HELP)
+        has_mlp = st.toggle(say(words.MLP), key="mlp", bind="query-params", help=say(words.MLP_HELP))
         if kind == AS_TRAINED:
-            st.caption(words.trained_sentence(own))
+            st.caption(say(words.trained_sentence(own)))
         grouping, mlp_grouping = _pick_groupings(kind, has_mlp, own)
     clustering = own if kind == AS_TRAINED else _with_kind(exact_of(own), kind, network)
     clustering = replace(clustering, grouping=grouping)
@@ -103,7 +106,7 @@ def look_at(photo: PickedImage, network: Network, clustering: "Clustering") -> S
     """The photo through the network; cached by content, network and what is clustered."""
     clustering = _within_budget(network, photo.pixels, clustering)
     key = hashlib.sha256(f"{photo.key}-{network.key}-{clustering}".encode()).hexdigest()[:16]
-    with st.spinner("Looking at the picture …"):
+    with st.spinner(say("Looking at the picture …")):
         found = _look(key, _pixels=photo.pixels, _network=network, _clustering=clustering)
     return Shown(photo, network, clustering, found, key)
 
@@ -112,10 +115,10 @@ def warn(shown: Shown) -> None:
     """Say loudly what must not be mistaken for what a clustered CoaT learns."""
     network = shown.network
     if not network.is_trained:
-        st.warning(words.UNTRAINED, icon=":material/warning:")
+        st.warning(say(words.UNTRAINED), icon=":material/warning:")
     asked = {FACTORISED, SOFTMAX} & set(shown.clustering.attention)
     if network.is_trained and asked - {network.form}:
-        st.warning(words.OTHER_FORM[network.form], icon=":material/warning:")
+        st.warning(say(words.OTHER_FORM[network.form]), icon=":material/warning:")
 
 
 def cached(name: str, shown: Shown, make: Callable[[], Any], *more: Any) -> Any:
@@ -159,20 +162,26 @@ def _pick_groupings(kind: str, has_mlp: bool, own: "Clustering") -> tuple["Group
     grouping, has_queries = own.grouping, kind in (FACTORISED, SOFTMAX)
     if not has_queries and not has_mlp:
         return grouping, own.mlp_grouping
-    method = st.selectbox("By", METHODS, key="by", bind="query-params", help=words.METHODS)
+    method = choose_from("By", METHODS, key="by", help=words.METHODS)
     knob = {}
     if method in ("sign", "sign+lloyd"):
-        knob = {"num_bits": st.slider("Bits b", 2, 8, value=6, key="bits", bind="query-params", help=words.BITS)}
+        knob = {
+            "num_bits": st.slider(say("Bits b"), 2, 8, value=6, key="bits", bind="query-params", help=say(words.BITS))
+        }
     elif method != "e2lsh":
-        number = st.select_slider("Groups C", NUMBERS, value=64, key="c", bind="query-params", help=words.NUMBER)
+        number = st.select_slider(
+            say("Groups C"), NUMBERS, value=64, key="c", bind="query-params", help=say(words.NUMBER)
+        )
         knob = {"num_clusters": number}
     wide, mlp_wide = {}, {}
     if method == "e2lsh" and has_queries:
-        width = st.select_slider("Bucket width r", WIDTHS[:8], value=4, key="r", bind="query-params", help=words.WIDTH)
+        width = st.select_slider(
+            say("Bucket width r"), WIDTHS[:8], value=4, key="r", bind="query-params", help=say(words.WIDTH)
+        )
         wide = {"r_rel": float(width)}
     if method == "e2lsh" and has_mlp:
         width = st.select_slider(
-            "Bucket width r of the MLP", WIDTHS, value=16, key="mlp_r", bind="query-params", help=words.WIDTH
+            say("Bucket width r of the MLP"), WIDTHS, value=16, key="mlp_r", bind="query-params", help=say(words.WIDTH)
         )
         mlp_wide = {"r_rel": float(width)}
     queries = Grouping(method=method, **knob, **wide) if has_queries else grouping
@@ -203,8 +212,8 @@ def _of_run(run: Run) -> Network:
     with st.sidebar:
         zoom = choose("Fed at", zooms, key="zoom", help=words.ZOOM)
         if zoom > 1:
-            st.caption(words.zoom_sentence(zoom, about.img_size))
-        with st.spinner("Loading the network …"):
+            st.caption(say(words.zoom_sentence(zoom, about.img_size)))
+        with st.spinner(say("Loading the network …")):
             model = _run_model(run.name, version, _run=run)
     feed = replace(SCALED, img_size=zoom * about.img_size)
     key = f"run-{run.name}-{version}-{zoom}"
@@ -217,14 +226,18 @@ def _of_lite() -> Network:
     from vitviz.nn.coat_block import UNCLUSTERED
 
     with st.sidebar:
-        size = st.selectbox("Size", SIZES, key="size", bind="query-params", help=words.SIZES)
+        size = st.selectbox(say("Size"), SIZES, key="size", bind="query-params", help=say(words.SIZES))
         side = choose("Fed at", SIDES, key="fed", help=words.FED)
         file = st.file_uploader(
-            "Its weights", type=["safetensors"], key="coat_weights", max_upload_size=_MAX_WEIGHTS_MB, help=words.WEIGHTS
+            say("Its weights"),
+            type=["safetensors"],
+            key="coat_weights",
+            max_upload_size=_MAX_WEIGHTS_MB,
+            help=say(words.WEIGHTS),
         )
         content = file.getvalue() if file else None
         digest = hashlib.sha256(content).hexdigest()[:16] if content else "untrained"
-        with st.spinner(f"Building CoaT-Lite {size} …"):
+        with st.spinner(say(f"Building CoaT-Lite {size} …")):
             lite = _lite(size, digest, _content=content)
         if lite.keys is not None:
             st.caption(safe_label(lite.keys.sentence(), max_length=300))

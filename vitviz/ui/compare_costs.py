@@ -10,6 +10,7 @@ from vitviz.figures import comparison as figures
 from vitviz.ui import compare_words as words
 from vitviz.ui import run_views
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 
 _SECONDS = 18
 _BATCH = 2  # small, so that many turns fit into the time
@@ -18,16 +19,16 @@ _MEASURED = "compare_throughput"
 
 def sizes(comparison: Comparison) -> None:
     """How large the rows are at the paper's size, beside what the paper claims."""
-    with st.spinner("Building the models …"):
+    with st.spinner(say("Building the models …")):
         counted = _count_sizes(comparison.key) if comparison.key in COMPARISONS else ()
     known = [(row, size) for row, size in zip(comparison.rows, counted, strict=True) if size is not None]
     if not known:
         return
-    st.header("Size, built as printed")
+    st.header(say("Size, built as printed"))
     tabulate, caption = _TABLES[comparison.method]
     table = {"row": [safe_label(row.title) for row, _ in known], **tabulate(*zip(*known, strict=True))}
     st.table(table, hide_index=True, border="horizontal", alt="sizes of the models, row by row")
-    st.caption(caption)
+    st.caption(say(caption))
 
 
 @st.fragment
@@ -36,13 +37,13 @@ def throughput(comparison: Comparison) -> None:
     claimed = [row for row in comparison.rows if row.images_per_second is not None]
     if not claimed:
         return
-    st.header("Speed, measured here")
-    if st.button(f"Measure for about {_SECONDS} seconds", icon=":material/speed:"):
+    st.header(say("Speed, measured here"))
+    if st.button(say(f"Measure for about {_SECONDS} seconds"), icon=":material/speed:"):
         _measure([row.options["num_iterations"] for row in claimed])
     measured = st.session_state.get(_MEASURED)
     if measured is None:
         rates = ", ".join(f"{row.title}: {row.images_per_second:.0f}" for row in claimed)
-        st.caption(f"Nothing is measured yet. The paper claims, in images a second: {rates}.")
+        st.caption(say(f"Nothing is measured yet. The paper claims, in images a second: {rates}."))
         return
     run_views.chart(
         figures.relative_throughput(
@@ -53,8 +54,8 @@ def throughput(comparison: Comparison) -> None:
         ),
         key="throughput",
     )
-    st.caption(words.speed_sentence(claimed, measured))
-    st.caption(words.THROUGHPUT.format(seconds=_SECONDS, batch=_BATCH))
+    st.caption(say(words.speed_sentence(claimed, measured)))
+    st.caption(say(words.THROUGHPUT.format(seconds=_SECONDS, batch=_BATCH)))
 
 
 def _classifiers(rows: Sequence[PaperRow], counted: Sequence) -> dict[str, list[str]]:
@@ -92,10 +93,10 @@ def _measure(iterations: Sequence[int]) -> None:
 
     lock = _measuring()
     if not lock.acquire(blocking=False):
-        st.warning("Another measurement is under way on this machine. Try again in a moment.")
+        st.warning(say("Another measurement is under way on this machine. Try again in a moment."))
         return
     try:
-        with st.spinner("Measuring …", show_time=True):
+        with st.spinner(say("Measuring …"), show_time=True):
             st.session_state[_MEASURED] = measure_throughput(iterations=iterations, batch_size=_BATCH, seconds=_SECONDS)
     finally:
         lock.release()

@@ -12,9 +12,10 @@ from vitviz.figures import comparison as figures
 from vitviz.runs.folder import Run, find_run
 from vitviz.ui import compare_words as words
 from vitviz.ui import run_views
+from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.navigation import address_of
-from vitviz.ui.pickers import choose
 
 
 def pick_comparison(comparisons: dict[str, Comparison]) -> Comparison:
@@ -24,10 +25,12 @@ def pick_comparison(comparisons: dict[str, Comparison]) -> Comparison:
 
 def describe(comparison: Comparison) -> None:
     """What is compared and where the claims are printed."""
-    st.header(f"{comparison.table}: {comparison.title.lower()}" if comparison.table else safe_label(comparison.title))
-    st.markdown(comparison.question)
+    st.header(
+        say(f"{comparison.table}: {comparison.title.lower()}" if comparison.table else safe_label(comparison.title))
+    )
+    st.markdown(say(comparison.question))
     if comparison.paper:
-        st.caption(words.paper_sentence(comparison))
+        st.caption(say(words.paper_sentence(comparison)))
 
 
 def pick_setup(comparison: Comparison, runs: Sequence[Run]) -> Setup | None:
@@ -40,15 +43,7 @@ def pick_setup(comparison: Comparison, runs: Sequence[Run]) -> Setup | None:
         return setups[titles[0]]
     help_text = "Runs on other images, or with another recipe, are not mixed."
     start = _start(list(setups.values())) if comparison.key == OWN else 0
-    chosen = st.selectbox(
-        "Our runs on",
-        titles,
-        index=start,
-        key="setup",
-        bind="query-params",
-        help=help_text,
-        on_change=_forget_runs,
-    )
+    chosen = choose_from("Our runs on", titles, index=start, key="setup", help=help_text, on_change=_forget_runs)
     return setups[chosen]
 
 
@@ -59,7 +54,7 @@ def pick_runs(comparison: Comparison, setup: Setup | None) -> tuple[Run, ...]:
     if comparison.key != OWN:
         return setup.runs
     found = {run.name: run for run in setup.runs}
-    chosen = st.multiselect("Runs", list(found), default=list(found)[:12], key="runs", bind="query-params")
+    chosen = st.multiselect(say("Runs"), list(found), default=list(found)[:12], key="runs", bind="query-params")
     return tuple(found[name] for name in chosen)
 
 
@@ -69,16 +64,17 @@ def no_run_yet(comparison: Comparison, rows: Sequence[ComparedRow]) -> None:
     base = f"python -m vitviz train {comparison.method} --preset {comparison.preset}"
     if not comparison.rows:
         if not rows:
-            st.info("There is no run to compare yet. This makes one:", icon=":material/play_circle:")
+            st.info(say("There is no run to compare yet. This makes one:"), icon=":material/play_circle:")
             st.code("python -m vitviz train supertokens --preset clothing-supertoken", language=None)
         return
     if len(missing) == len(rows):
         st.info(
-            "There is no run of ours for this table yet. This makes one for every row:", icon=":material/play_circle:"
+            say("There is no run of ours for this table yet. This makes one for every row:"),
+            icon=":material/play_circle:",
         )
         st.code(base, language=None)
     elif missing:
-        st.caption(f"{len(missing)} of {len(rows)} rows have no run of ours. This makes them:")
+        st.caption(say(f"{len(missing)} of {len(rows)} rows have no run of ours. This makes them:"))
         st.code(f"{base} --rows {','.join(missing)}", language=None)
 
 
@@ -96,12 +92,12 @@ def scores(comparison: Comparison, scoring: Scoring, rows: Sequence[ComparedRow]
                 errors = [standard_error(row.claim.score or 0.0, num) for row in rows]
             figure = figures.claimed_scores(rows, score=scoring.name, standard_errors=errors, names=names)
             run_views.chart(figure, key="claims")
-            st.caption(words.claims_caption(comparison))
+            st.caption(say(words.claims_caption(comparison)))
     if has_runs:
         with right:
             figure = figures.own_scores(rows, score=scoring.name, images=scoring.images, names=names)
             run_views.chart(figure, key="own_scores")
-            st.caption(words.own_caption(scoring, has_claims=has_claims))
+            st.caption(say(words.own_caption(scoring, has_claims=has_claims)))
 
 
 def score_table(comparison: Comparison, scoring: Scoring, rows: Sequence[ComparedRow]) -> None:
@@ -127,7 +123,7 @@ def row_notes(scoring: Scoring, rows: Sequence[ComparedRow]) -> None:
     for row in rows:
         note = f", {safe_label(row.claim.note, max_length=200)}" if row.claim.note else ""
         lines.append(f"- **{safe_label(row.claim.title)}**{note}: {_links(scoring, row)}")
-    st.markdown("\n".join(lines))
+    st.markdown(say("\n".join(lines)))
 
 
 @st.fragment
@@ -137,7 +133,7 @@ def curves(rows: Sequence[ComparedRow], setup: Setup) -> None:
         return
     scoring = setup.scoring
     first, *others = scoring.curves
-    st.header("Learning curves")
+    st.header(say("Learning curves"))
     left, right = st.columns(2)
     with left:
         against = choose("Over", (scoring.record_kind, "seconds"), key="over")
@@ -148,15 +144,15 @@ def curves(rows: Sequence[ComparedRow], setup: Setup) -> None:
         shown = choose("Beside it", [curve.title for curve in others], key="beside")
         beside = next(curve for curve in others if curve.title == shown)
         run_views.chart(_learning_curves(rows, scoring, beside, against), key="beside_curves")
-    st.caption(words.curve_caption(scoring))
+    st.caption(say(words.curve_caption(scoring)))
 
 
 def doubts(comparison: Comparison) -> None:
     """Where the paper contradicts itself or leaves a thing open."""
     if comparison.doubts:
-        with st.expander("What the paper leaves open", icon=":material/help:"):
+        with st.expander(say("What the paper leaves open"), icon=":material/help:"):
             for one in comparison.doubts:
-                st.markdown(f"- {one}")
+                st.markdown(say(f"- {one}"))
 
 
 def _start(setups: Sequence[Setup]) -> int:

@@ -15,6 +15,7 @@ from vitviz.ui.attention_sources import RUN as TRAINED_RUN
 from vitviz.ui.components.image_grid import MAX_ITEMS
 from vitviz.ui.components.round_map import COLOR_BY, round_map
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.navigation import page
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.routes import run_addresses
@@ -49,7 +50,7 @@ def show(run: Run) -> None:
         follow=run.name,
     )
     _remember_selection(state.selection)
-    st.caption(words.map_caption(run))
+    st.caption(say(words.map_caption(run)))
     if state.picked is not None:
         show_image_through_rounds(run, state.picked)
     if state.selection is None:
@@ -57,12 +58,15 @@ def show(run: Run) -> None:
     shown_round = min(int(state.selection["round"]), last_round)
     places = _coordinates(run.name, run.version(), _run=run)[shown_round]
     samples = np.flatnonzero(points_inside(places, np.asarray(state.selection["polygon"])))
-    st.markdown(f"**{len(samples):,} images selected at round {shown_round}**")
+    st.markdown(say(f"**{len(samples):,} images selected at round {shown_round}**"))
     picked = run_views.grid(run, shown_round, samples[:MAX_ITEMS], key="selected", total=len(samples))
     if picked is not None:
         show_image_through_rounds(run, picked)
     st.download_button(
-        "Selection as CSV", _selection_csv(run, samples, shown_round), f"{run.name}-round-{shown_round}.csv", "text/csv"
+        say("Selection as CSV"),
+        _selection_csv(run, samples, shown_round),
+        f"{run.name}-round-{shown_round}.csv",
+        "text/csv",
     )
 
 
@@ -72,7 +76,7 @@ def show_image_through_rounds(run: Run, sample: int) -> None:
     label = about.class_names[samples.classes[sample]] if samples.classes[sample] >= 0 else "unlabelled"
     split = "held out" if samples.held_out[sample] else "training"
     with st.container(border=True):
-        st.markdown(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image")
+        st.markdown(say(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image"))
         rounds = np.unique(np.linspace(0, run.num_rounds() - 1, min(run.num_rounds(), 11)).astype(int))
         if has_network(run):
             _to_attention(run, sample)
@@ -81,23 +85,23 @@ def show_image_through_rounds(run: Run, sample: int) -> None:
             try:
                 st.image(
                     contact_sheet(run_views.shrink(run_views.pictures(run, np.array([sample]))), columns=1, cell=72),
-                    caption="original",
-                    alt=f"image {samples.indices[sample]}",
+                    caption=say("original"),
+                    alt=say(f"image {samples.indices[sample]}"),
                 )
             except Problem:
-                st.caption("the images of this data set are not on this machine")
+                st.caption(say("the images of this data set are not on this machine"))
         for index, column in zip(rounds, columns[1:], strict=True):
             with column:
                 if run.round(index).decoder is not None:
                     restored = restore_samples(run, index, np.array([sample]))
-                    st.image(contact_sheet(restored, columns=1, cell=72), alt=f"restored at round {index}")
-                st.caption(f"round {index}: {safe_label(names[run.round(index).matched_labels[sample]])}")
+                    st.image(contact_sheet(restored, columns=1, cell=72), alt=say(f"restored at round {index}"))
+                st.caption(say(f"round {index}: {safe_label(names[run.round(index).matched_labels[sample]])}"))
 
 
 def _to_attention(run: Run, sample: int) -> None:
     """The way to what the network of each round looks at in the image."""
     link = {"network": TRAINED_RUN, "run": run.name, "picture": OF_RUN, "sample": str(sample), "view": "Attention"}
-    st.page_link(page("attention"), label="Open in attention", icon=":material/visibility:", query_params=link)
+    st.page_link(page("attention"), label=say("Open in attention"), icon=":material/visibility:", query_params=link)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -10,6 +10,7 @@ from vitviz.ui import run_views
 from vitviz.ui.attention_sources import Shown
 from vitviz.ui.attention_targets import Asked, pick_target
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.tasks import OnProgress, result_of
 
 
@@ -18,7 +19,7 @@ def show_faithfulness(shown: Shown, importance: np.ndarray, asked: Asked | None,
 
     ``asked`` None: what a map that answers no question is tested for is chosen here.
     """
-    st.subheader("Do these places count?")
+    st.subheader(say("Do these places count?"))
     try:
         asked = asked or pick_target(shown)
     except Problem as problem:
@@ -35,12 +36,12 @@ def show_faithfulness(shown: Shown, importance: np.ndarray, asked: Asked | None,
     key = f"faithful-{shown.key}-{asked.name}-{about}"
     found = result_of(key, "Deletion and insertion", work, begin=True, button="Test it against chance")
     if found is None:
-        st.caption(words.FAITHFUL)
+        st.caption(say(words.FAITHFUL))
         return
     with st.container(horizontal=True):
         deletion, insertion = words.spread(found.random_deletion()), words.spread(found.random_insertion())
         look = {"border": True, "delta_color": "off", "delta_arrow": "off"}
-        st.metric("Deletion area, small is faithful", f"{found.own.deletion_auc:.3f}", deletion, **look)
-        st.metric("Insertion area, large is faithful", f"{found.own.insertion_auc:.3f}", insertion, **look)
+        st.metric(say("Deletion area, small is faithful"), f"{found.own.deletion_auc:.3f}", deletion, **look)
+        st.metric(say("Insertion area, large is faithful"), f"{found.own.insertion_auc:.3f}", insertion, **look)
     run_views.chart(figures.faithfulness(found), key="faithfulness")
-    st.caption(f"{words.faithful_sentence(found)} {words.FAITHFUL}")
+    st.caption(say(f"{words.faithful_sentence(found)} {words.FAITHFUL}"))

@@ -16,6 +16,7 @@ from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run, list_runs
 from vitviz.training.presets import PRESETS
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.navigation import METHOD_PAGES, address_of, page
 from vitviz.ui.problems import shown_problems
 
@@ -35,7 +36,7 @@ def begin_here(runs: Sequence[Run]) -> None:
     chosen = sorted((run for run in shown if run.name in _FIRST), key=lambda run: _FIRST.index(run.name)) or shown[:3]
     if not chosen:
         st.info(
-            "There is no run yet. The line below makes the first one in about two minutes.",
+            say("There is no run yet. The line below makes the first one in about two minutes."),
             icon=":material/play_circle:",
         )
         return
@@ -51,33 +52,37 @@ def microscope() -> None:
         left, right = st.columns((1, 3), vertical_alignment="center")
         if photos:
             with left:
-                st.image(_photograph(photos[0].name), alt=photos[0].title)
+                st.image(_photograph(photos[0].name), alt=say(photos[0].title))
         with right:
-            st.markdown("**Put a photo under the microscope**")
+            st.markdown(say("**Put a photo under the microscope**"))
             st.caption(
-                "Upload one, or take a bundled one: see which pixels a vision transformer gathers into one token, click a "
-                "token to see what it takes from its neighbours, and hold it against a plain grid and SLIC."
+                say(
+                    "Upload one, or take a bundled one: see which pixels a vision transformer gathers into one token, click a "
+                    "token to see what it takes from its neighbours, and hold it against a plain grid and SLIC."
+                )
             )
             with st.container(horizontal=True):
-                st.page_link(page("supertokens"), label="See its super tokens", icon=":material/arrow_forward:")
-                st.page_link(page("attention"), label="See where the network looks", icon=":material/arrow_forward:")
+                st.page_link(page("supertokens"), label=say("See its super tokens"), icon=":material/arrow_forward:")
+                st.page_link(
+                    page("attention"), label=say("See where the network looks"), icon=":material/arrow_forward:"
+                )
 
 
 def papers() -> None:
     """The four papers and their pages."""
-    st.header("Four papers")
+    st.header(say("Four papers"))
     for column, (title, sentence, name) in zip(st.columns(4), _PAPERS, strict=True):
         with column, st.container(border=True, height="stretch"):
-            st.markdown(f"**{title}**")
-            st.caption(sentence)
-            st.page_link(page(name), label="Open", icon=":material/arrow_forward:")
+            st.markdown(say(f"**{title}**"))
+            st.caption(say(sentence))
+            st.page_link(page(name), label=say("Open"), icon=":material/arrow_forward:")
 
 
 def make_your_own() -> None:
     """The lines that make and list runs."""
-    st.header("Make your own")
-    st.markdown("On the page Train, or in a terminal beside the app; the run appears here while it grows.")
-    st.page_link(page("train"), label="Train a run", icon=":material/model_training:")
+    st.header(say("Make your own"))
+    st.markdown(say("On the page Train, or in a terminal beside the app; the run appears here while it grows."))
+    st.page_link(page("train"), label=say("Train a run"), icon=":material/model_training:")
     st.code(
         "python -m vitviz train deep_clustering --preset digits --set seed=1 --run my-digits\n"
         "python -m vitviz train deep_clustering --set dataset=path/to/folder --set num-clusters=5 --run my-photos\n"
@@ -91,7 +96,7 @@ def make_your_own() -> None:
 def table(runs: Sequence[Run]) -> None:
     """One line a run, with its last scores; a damaged run says so in its line."""
     if not runs:
-        st.info("There is no run yet.", icon=":material/folder_open:")
+        st.info(say("There is no run yet."), icon=":material/folder_open:")
         return
     rows = [_row(run) for run in runs]
     st.dataframe(
@@ -139,15 +144,15 @@ def _has_page(run: Run) -> bool:
 def _card(run: Run) -> None:
     about, records = run.description(), run.round_metrics()
     preset = PRESETS.get(about.preset)
-    st.markdown(f"**{safe_label(about.title or run.name)}**")
-    st.caption(preset.why if preset else safe_label(about.dataset_title))
+    st.markdown(say(f"**{safe_label(about.title or run.name)}**"))
+    st.caption(say(preset.why if preset else safe_label(about.dataset_title)))
     _picture(run)
     if records:
         _metric(records)
     name, _, query = address_of(run).partition("?")
     st.page_link(
         page(name),
-        label="Step through it" if METHOD_PAGES[about.method] == "deep_clustering" else "Open",
+        label=say("Step through it" if METHOD_PAGES[about.method] == "deep_clustering" else "Open"),
         icon=":material/arrow_forward:",
         query_params=dict(parse_qsl(query)),
     )
@@ -159,10 +164,12 @@ def _metric(records: Sequence[Mapping[str, Any]]) -> None:
     if counting.get("acc") is not None:
         steps = f" after step {counting['step']:d}" if counting.get("step") else ""
         note = {"delta_color": "off", "delta_arrow": "off"}
-        st.metric(f"ACC over all images{steps}", f"{counting['acc']:.3f}", "chosen without labels", **note)
+        st.metric(say(f"ACC over all images{steps}"), f"{counting['acc']:.3f}", "chosen without labels", **note)
     elif counting.get("held_out_nmi") is not None:
         first, last = records[0]["held_out_nmi"], counting["held_out_nmi"]
-        st.metric(f"Held-out NMI after {len(records) - 1} rounds", f"{last:.3f}", f"{last - first:+.3f} since round 0")
+        st.metric(
+            say(f"Held-out NMI after {len(records) - 1} rounds"), f"{last:.3f}", f"{last - first:+.3f} since round 0"
+        )
 
 
 def _counting(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -186,7 +193,9 @@ def _affinity_twice(run: Run) -> None:
     captions = ("unsorted", "by cluster")
     for column, picture, caption in zip(st.columns(2), pictures, captions, strict=True):
         with column:
-            st.image(picture, caption=caption, width="stretch", alt=f"which images make each other up, {caption}")
+            st.image(
+                picture, caption=say(caption), width="stretch", alt=say(f"which images make each other up, {caption}")
+            )
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -208,7 +217,7 @@ def _first_and_last_map(run: Run) -> None:
         with column:
             picture = map_thumbnail(projection.points[index], labels, cluster_colors(int(labels.max()) + 1))
             alt = f"map of {len(labels):,} images at round {index}, one colour a cluster"
-            st.image(picture, caption=f"round {index}", width="stretch", alt=alt)
+            st.image(picture, caption=say(f"round {index}"), width="stretch", alt=say(alt))
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from vitviz.runs.folder import Run
+from vitviz.ui.language import say
 
 _PAGES = Path(__file__).resolve().parents[2] / "pages"
 
@@ -48,7 +49,7 @@ def is_shown(run: Run) -> bool:
 
 def pages() -> dict[str, list]:
     """Every section with its ``st.Page`` objects, for ``st.navigation``."""
-    return {section: [page(name) for name, _, _ in entries] for section, entries in SECTIONS.items()}
+    return {say(section): [page(name) for name, _, _ in entries] for section, entries in SECTIONS.items()}
 
 
 def page(name: str):
@@ -58,5 +59,9 @@ def page(name: str):
     )
     is_home = name == "home"
     return st.Page(
-        _PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", url_path="" if is_home else name, default=is_home
+        _PAGES / f"{name}.py",
+        title=say(title),
+        icon=f":material/{icon}:",
+        url_path="" if is_home else name,
+        default=is_home,
     )

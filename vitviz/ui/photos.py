@@ -9,6 +9,7 @@ import streamlit as st
 from vitviz.data.photographs import find_photograph, list_photographs, open_photograph
 from vitviz.errors import Problem
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.pickers import PickedImage, decode_given, pick_image
 
 MAX_SIDE = 1024
@@ -31,20 +32,20 @@ def pick_photo(key: str) -> PickedImage:
         chosen = None
         if photos:
             look = {"key": "photo", "bind": "query-params", "on_change": _let_go}
-            chosen = st.selectbox("Photo", list(photos), **look)
+            chosen = st.selectbox(say("Photo"), list(photos), **look)
         given = pick_image(key, max_side=MAX_SIDE)
-        if st.toggle("Use the camera", key="camera"):
+        if st.toggle(say("Use the camera"), key="camera"):
             taken = st.camera_input("A picture from the camera", key=f"{key}_camera", label_visibility="collapsed")
             given = decode_given(taken.getvalue(), "the camera's picture", max_side=MAX_SIDE) if taken else given
         handed = _handed_over() if given is None else None
         if given is not None or handed is not None:
             for note in (given or handed).notes:
-                st.caption(note)
+                st.caption(say(note))
             return given or handed
     if chosen is None:
         raise Problem("there is no photograph on this machine", "", "give a picture in the sidebar")
     found = find_photograph(chosen)
-    st.sidebar.caption(f"{found.title}. {found.credit}; from {_PACKAGES[found.package]}.")
+    st.sidebar.caption(say(f"{found.title}. {found.credit}; from {_PACKAGES[found.package]}."))
     return bundled_photo(chosen)
 
 
@@ -76,9 +77,9 @@ def _handed_over() -> PickedImage | None:
         return None
     photo = _shelf()[0].get(key)
     if photo is None:
-        st.caption("The picture of this link is no longer on the server: upload it again.")
+        st.caption(say("The picture of this link is no longer on the server: upload it again."))
         return None
-    st.caption(f"{safe_label(photo.name)}, from another page. Upload or choose another to let it go.")
+    st.caption(say(f"{safe_label(photo.name)}, from another page. Upload or choose another to let it go."))
     return photo
 
 

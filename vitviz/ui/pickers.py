@@ -1,9 +1,8 @@
 """Controls that every page shares: which run, which round, which picture."""
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -12,6 +11,7 @@ from vitviz.data.decoding_apart import MAX_MEGABYTES, decode_image_apart
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.quota import hold
 
 
@@ -35,37 +35,39 @@ def pick_run(methods: Collection[str], *, preset: str, accept: Callable[[Run], b
     asked = st.query_params.get("run", "")
     if asked in known and asked not in found:
         st.info(
-            f"Run {safe_label(asked)} has not come far enough to be shown here. The page Train tells how far it is."
+            say(
+                f"Run {safe_label(asked)} has not come far enough to be shown here. The page Train tells how far it is."
+            )
         )
     if not found:
         return None
     names = list(found)
     start = names.index(preset) if preset in names else 0
     chosen = st.sidebar.selectbox(
-        "Run", names, index=start, key="run", bind="query-params", help="A run is one training, kept as a folder."
+        say("Run"),
+        names,
+        index=start,
+        key="run",
+        bind="query-params",
+        help=say("A run is one training, kept as a folder."),
     )
     return found[chosen]
-
-
-def choose(title: str, options: Sequence[Any], *, key: str, **look: Any) -> Any:
-    """One of the options, the first to begin with, bound to ``?<key>=``; ``look`` goes to ``st.segmented_control``."""
-    first = options[0]
-    chosen = st.segmented_control(title, options, default=first, required=True, key=key, bind="query-params", **look)
-    return first if chosen is None else chosen  # a link with an empty value gives None
 
 
 def describe_run(run: Run) -> None:
     """What the chosen run is, in the sidebar, small."""
     about = run.description()
     with st.sidebar:
-        st.caption(f"**{safe_label(about.title or run.name)}**")
+        st.caption(say(f"**{safe_label(about.title or run.name)}**"))
         size = f"{about.num_images:,} images, {about.img_size} px"
-        st.caption(f"{safe_label(about.dataset_title)}, {size}, {about.num_clusters} clusters, seed {about.seed}")
+        st.caption(say(f"{safe_label(about.dataset_title)}, {size}, {about.num_clusters} clusters, seed {about.seed}"))
         st.caption(
-            f"Made {safe_label(about.created[:10])} on {safe_label(about.device)}"
-            + (", shipped with vitviz" if run.is_shipped() else "")
+            say(
+                f"Made {safe_label(about.created[:10])} on {safe_label(about.device)}"
+                + (", shipped with vitviz" if run.is_shipped() else "")
+            )
         )
-        with st.expander("Settings and origin"):
+        with st.expander(say("Settings and origin")):
             st.json(about.settings, expanded=False)
             st.code(about.command or "no command recorded", language=None, wrap_lines=True)
             for note in about.notes:
@@ -79,7 +81,7 @@ def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:
     """
     place = f"{key}_file"
     types = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"]
-    file = st.file_uploader("A picture", type=types, key=place, max_upload_size=MAX_MEGABYTES)
+    file = st.file_uploader(say("A picture"), type=types, key=place, max_upload_size=MAX_MEGABYTES)
     if file is None:
         hold(place, {})
         return None

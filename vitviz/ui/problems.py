@@ -10,6 +10,7 @@ import streamlit as st
 from vitviz.errors import Problem
 from vitviz.logs import keep_log, log_incident, log_path
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say, say_problem
 
 
 def keep_incidents() -> None:
@@ -33,7 +34,7 @@ def shown_problems() -> Iterator[None]:
 
 def show_problem(problem: Problem) -> None:
     """One error box."""
-    st.error(safe_label(str(problem), max_length=400), icon=":material/error:")
+    st.error(safe_label(say_problem(problem), max_length=400), icon=":material/error:")
 
 
 def report_error(error: Exception) -> bool:
@@ -44,7 +45,7 @@ def report_error(error: Exception) -> bool:
     incident = log_incident(error)
     print(f"vitviz: incident {incident}, {type(error).__name__}; {log_path()} says what", file=sys.stderr)
     st.error(
-        f"Something broke here (incident {incident}). The server's log says what; other pages go on.",
+        say(f"Something broke here (incident {incident}). The server's log says what; other pages go on."),
         icon=":material/bug_report:",
     )
     return True

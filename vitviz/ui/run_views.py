@@ -14,6 +14,7 @@ from vitviz.runs.folder import Run
 from vitviz.ui import words
 from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say, say_figure
 from vitviz.ui.pickers import PickedImage
 from vitviz.ui.routes import run_addresses
 
@@ -21,7 +22,7 @@ from vitviz.ui.routes import run_addresses
 def no_run_yet(method: str, preset: str) -> None:
     """The empty state: what would be here, and the one line that makes it."""
     st.info(
-        "There is no run to show yet. A run is one training, kept as a folder; this makes one:",
+        say("There is no run to show yet. A run is one training, kept as a folder; this makes one:"),
         icon=":material/play_circle:",
     )
     st.code(f"python -m vitviz train {method} --preset {preset}", language=None)
@@ -40,10 +41,10 @@ def live_status(run: Run) -> None:
         if status.state in ("running", "queued"):
             share = min(progress.done / progress.total, 1.0) if progress.total else 0.0
             note = safe_label(progress.note)
-            st.progress(share, f"{status.state}: {note}, {progress.done:d} of at most {progress.total:d} records")
+            st.progress(share, say(f"{status.state}: {note}, {progress.done:d} of at most {progress.total:d} records"))
         elif status.state in ("interrupted", "cancelled"):
             again = f"python -m vitviz train {run.description().method} --run {run.name} --resume"
-            st.warning(f"This run was {status.state}. `{again}` goes on, and so does the page Train.")
+            st.warning(say(f"This run was {status.state}. `{again}` goes on, and so does the page Train."))
         elif status.state == "failed":
             st.error(safe_label(f"This run failed: {status.error}", max_length=400))
         if (run.version(), status.state) != (shown, state):
@@ -70,11 +71,11 @@ def headline(run: Run, control: Run | None) -> None:
     warnings = [f"round {record['index']}: {text}" for record in records for text in record.get("warnings", ())]
     if warnings:
         with st.expander(
-            f"**{len(warnings)} warning{'s' if len(warnings) > 1 else ''}**: clustering may be freezing mistakes",
+            say(f"**{len(warnings)} warning{'s' if len(warnings) > 1 else ''}**: clustering may be freezing mistakes"),
             icon=":material/warning:",
         ):
             for text in warnings:
-                st.markdown(f"- {safe_label(text, max_length=200)}")
+                st.markdown(say(f"- {safe_label(text, max_length=200)}"))
 
 
 def grid(
@@ -101,7 +102,7 @@ def grid(
 def movers_table(run: Run, movers: explain.Movers, names: Sequence[str]) -> None:
     """The movers as a table that sorts and can be taken away."""
     about, samples = run.description(), run.samples()
-    with st.expander(f"Table of {len(movers.samples):,} images"):
+    with st.expander(say(f"Table of {len(movers.samples):,} images")):
         st.dataframe(
             {
                 "image": samples.indices[movers.samples],
@@ -120,24 +121,31 @@ def show_placement(run: Run, placement: Placement) -> None:
     names = cluster_names(run)
     last = len(placement.clusters) - 1
     st.markdown(
-        f"**{safe_label(names[placement.clusters[last]])}** after the last round" + _journey(placement.clusters, names)
+        say(
+            f"**{safe_label(names[placement.clusters[last]])}** after the last round"
+            + _journey(placement.clusters, names)
+        )
     )
     chart(figures.distances_to_centers(placement.distances, names=names), key="distances")
-    st.caption("Distance to every center in the embedding of each round; the lowest line is the picture's cluster.")
+    st.caption(
+        say("Distance to every center in the embedding of each round; the lowest line is the picture's cluster.")
+    )
     if placement.restored is not None:
         sheet = contact_sheet(placement.restored, columns=len(placement.restored), cell=72)
-        st.image(sheet, alt=f"the picture restored at rounds 0 to {last}")
+        st.image(sheet, alt=say(f"the picture restored at rounds 0 to {last}"))
         st.caption(
-            f"Restored from its embedding at rounds 0 to {last}. The decoder knows only what the training images look like."
+            say(
+                f"Restored from its embedding at rounds 0 to {last}. The decoder knows only what the training images look like."
+            )
         )
-    st.markdown("**Nearest images of the run, last round**")
+    st.markdown(say("**Nearest images of the run, last round**"))
     grid(run, last, placement.neighbors[last], key="neighbors")
     if placement.points is not None:
         shown = _spread_sample(len(run.samples().indices))
         labels = np.asarray(run.round(last).matched_labels)[shown]
         maps = run.projection().points
         chart(figures.path_on_map(maps[last][shown], labels, placement.points, names=names), key="path")
-        st.caption(words.path_caption(len(shown), len(run.samples().indices), last))
+        st.caption(say(words.path_caption(len(shown), len(run.samples().indices), last)))
 
 
 def cluster_names(run: Run) -> list[str]:
@@ -165,13 +173,13 @@ def pick_round(run: Run, title: str, *, key: str, default: int) -> int:
     last = run.num_rounds() - 1
     if last == 0:
         return 0
-    return st.slider(title, 0, last, value=min(default, last), key=key, bind="query-params")
+    return st.slider(say(title), 0, last, value=min(default, last), key=key, bind="query-params")
 
 
 def chart(figure, *, key: str) -> None:
     """A plotly figure in Streamlit's theme, with a picture to download and nothing that phones anywhere."""
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": key}, "responsive": True}
-    st.plotly_chart(figure, key=f"chart_{key}", config=config)
+    st.plotly_chart(say_figure(figure), key=f"chart_{key}", config=config)
 
 
 def pictures(run: Run, samples: np.ndarray) -> np.ndarray:
@@ -196,7 +204,7 @@ def as_run_sees(run: Run, picked: PickedImage, *, inverted: bool = False) -> np.
 
 def placed(place: Callable[[Run, np.ndarray], Placement], run: Run, pixels: np.ndarray, key: str) -> Placement:
     """``place(run, pixels)``, kept by run, version and the picture's content."""
-    with st.spinner("Embedding the picture in every round …"):
+    with st.spinner(say("Embedding the picture in every round …")):
         placement = _placed(run.name, run.version(), key, _place=place, _run=run, _pixels=pixels)
     return placement
 
@@ -230,17 +238,17 @@ def _spread_sample(num: int, most: int = 3_000) -> np.ndarray:
 
 def _metric(title: str, first: float | None, last: float | None, color: str) -> None:
     if last is None:
-        st.metric(title, "not defined", border=True, help="The data set has no labels, or only one class.")
+        st.metric(say(title), "not defined", border=True, help=say("The data set has no labels, or only one class."))
         return
     change = None if first is None or first == last else f"{last - first:+.3f} since round 0"
-    st.metric(title, f"{last:.3f}", change, delta_color=color, border=True)
+    st.metric(say(title), f"{last:.3f}", change, delta_color=color, border=True)
 
 
 def _control_metric(title: str, value: float | None, note: str) -> None:
     if value is None:
-        st.metric(title, "–", "no control run here", delta_color="off", delta_arrow="off", border=True)
+        st.metric(say(title), "–", "no control run here", delta_color="off", delta_arrow="off", border=True)
     else:
-        st.metric(title, f"{value:.3f}", note, delta_color="off", delta_arrow="off", border=True)
+        st.metric(say(title), f"{value:.3f}", note, delta_color="off", delta_arrow="off", border=True)
 
 
 def _journey(clusters: np.ndarray, names: Sequence[str]) -> str:

@@ -12,9 +12,10 @@ from vitviz.explain.subspace_weave import Woven, pair_at, weave, weave_blocks
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.ui import subspace_words as words
+from vitviz.ui.choices import choose
 from vitviz.ui.components.image_canvas import CanvasState, image_canvas
 from vitviz.ui.kept import encode_picture, keep
-from vitviz.ui.pickers import choose
+from vitviz.ui.language import say
 from vitviz.ui.subspace_sources import (
     begin_at,
     cached,
@@ -62,12 +63,12 @@ def show_affinity(run: Run) -> None:
     with left:
         pair = asked_pair(seen)
         state = _canvas(seen, pair)
-        st.caption(words.affinity_caption(seen))
+        st.caption(say(words.affinity_caption(seen)))
     pair = _pinned(seen, state, pair)
     with right:
         if pair is None:
             show_masses(seen.shot, seen.matrix)
-            st.caption(words.CLICK)
+            st.caption(say(words.CLICK))
         else:
             show_pair(run, seen.shot, *pair)
     _write("pair", None if pair is None else f"{pair[0]}_{pair[1]}")
@@ -76,20 +77,20 @@ def show_affinity(run: Run) -> None:
 def show_pair(run: Run, shot: Snapshot, first: int, second: int) -> None:
     """Two images and what each takes of the other."""
     pair = describe_pair(shot, latent_of(run, shot.round), first, second)
-    st.markdown(f"**{words.pair_title(run, pair)}**")
+    st.markdown(say(f"**{words.pair_title(run, pair)}**"))
     pictures = pictures_of(run, [first, second])
     if pictures is None:
-        st.caption(words.no_images(run))
+        st.caption(say(words.no_images(run)))
     else:
         with st.container(horizontal=True):
             for row, pixels in zip((first, second), pictures, strict=True):
                 title, name = words.image_title(run, shot, row), words.image_name(run, row)
-                st.image(_enlarged(pixels), title, width=PICTURE, alt=name)
+                st.image(_enlarged(pixels), title, width=PICTURE, alt=say(name))
     with st.container(horizontal=True):
-        st.metric(words.COEFFICIENT, words.number(pair.coefficient), border=True, help=words.COEFFICIENT_HELP)
-        st.metric(words.REVERSE, words.number(pair.reverse), border=True, help=words.REVERSE_HELP)
-        st.metric("Cosine in Z", f"{pair.cosine:.3f}", border=True, help=words.COSINE_HELP)
-    st.caption(words.pair_sentence(run, pair))
+        st.metric(say(words.COEFFICIENT), words.number(pair.coefficient), border=True, help=say(words.COEFFICIENT_HELP))
+        st.metric(say(words.REVERSE), words.number(pair.reverse), border=True, help=say(words.REVERSE_HELP))
+        st.metric(say("Cosine in Z"), f"{pair.cosine:.3f}", border=True, help=say(words.COSINE_HELP))
+    st.caption(say(words.pair_sentence(run, pair)))
 
 
 def show_masses(shot: Snapshot, matrix: Any) -> None:
@@ -99,8 +100,8 @@ def show_masses(shot: Snapshot, matrix: Any) -> None:
         for name, title in (("cluster", "Mass inside clusters"), ("class", "Mass inside classes")):
             if masses.get(name) is not None:
                 chance = f"random ids: {masses[f'{name}_random']:.1%}"
-                st.metric(title, f"{masses[name]:.1%}", chance, delta_color="off", delta_arrow="off", border=True)
-    st.caption(words.masses_sentence(masses))
+                st.metric(say(title), f"{masses[name]:.1%}", chance, delta_color="off", delta_arrow="off", border=True)
+    st.caption(say(words.masses_sentence(masses)))
 
 
 def still_picture(run: Run, shot: Snapshot, matrix: Any, order: np.ndarray, *, key: str) -> None:
@@ -111,7 +112,7 @@ def still_picture(run: Run, shot: Snapshot, matrix: Any, order: np.ndarray, *, k
     outlines = cached("still outlines", run, shot.round, lambda: pack_labels(_blocks(seen, shot.labels)), key)
     ideal = cached("still ideal", run, shot.round, lambda: encode_picture(_ideal(seen), exact=True), key)
     _draw(seen, "subspace_again", heat, outlines, ideal, max_pins=0)
-    st.caption(words.affinity_caption(seen))
+    st.caption(say(words.affinity_caption(seen)))
 
 
 def asked_pair(seen: Seen) -> tuple[int, int] | None:
@@ -144,9 +145,14 @@ def _pick_view(run: Run) -> Seen:
         text, usual = "Share of each column that is kept (rho)", own_threshold(shot)
         begin_at("rho", usual)
         rho = st.select_slider(
-            text, sorted({*THRESHOLDS, usual}), value=usual, key="rho", bind="query-params", help=words.RHO_HELP
+            say(text),
+            sorted({*THRESHOLDS, usual}),
+            value=usual,
+            key="rho",
+            bind="query-params",
+            help=say(words.RHO_HELP),
         )
-    with st.spinner("Weaving …", show_time=False):
+    with st.spinner(say("Weaving …"), show_time=False):
         matrix = layer_matrix(run, shot, LAYERS[layer_name], rho)
         order = ordered(run, shot, ORDERS[order_name])
         start, stop = _window(run, order, order_name, zoom)

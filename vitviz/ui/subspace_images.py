@@ -12,6 +12,7 @@ from vitviz.runs.folder import Run
 from vitviz.ui import run_views
 from vitviz.ui import subspace_words as words
 from vitviz.ui.components.image_grid import image_grid
+from vitviz.ui.language import say
 from vitviz.ui.routes import run_addresses
 from vitviz.ui.subspace_sources import cached, latent_of, model_of, pick_step, pictures_of, snapshot_of
 
@@ -26,18 +27,18 @@ def show_image(run: Run) -> None:
         sample = _pick_sample(run, shot)
         row = row_of(shot, sample, most=MOST)
         _show_rebuilt(run, shot, sample)
-        st.markdown("**Made of**")
+        st.markdown(say("**Made of**"))
         _go_to(_show_parts(run, shot, row), sample)
     with right:
         names = [words.image_name(run, one) for one in row.others]
         run_views.chart(figures.coefficient_bars(row, names=names), key="subspace_row")
-        st.caption(words.row_sentence(row))
+        st.caption(say(words.row_sentence(row)))
         ring = ring_of(shot, run, sample)
         if ring is not None:
             run_views.chart(
                 figures.ring(ring, names=[words.image_name(run, one) for one in ring.members]), key="subspace_ring"
             )
-            st.caption(words.ring_sentence(ring))
+            st.caption(say(words.ring_sentence(ring)))
 
 
 def show_channels(run: Run) -> None:
@@ -48,22 +49,22 @@ def show_channels(run: Run) -> None:
         sample = _pick_sample(run, shot)
         pictures = pictures_of(run, [sample])
         if pictures is None:
-            st.caption(words.no_images(run))
+            st.caption(say(words.no_images(run)))
         else:
             _show_maps(run, shot, sample, pictures[0])
     with right:
         gates = gates_of(shot)
         if gates is None:
-            st.info(words.NO_GATE, icon=":material/tune:")
+            st.info(say(words.NO_GATE), icon=":material/tune:")
             return
         run_views.chart(figures.gate_bars(gates), key="subspace_gates")
-        st.caption(words.gate_sentence(gates))
+        st.caption(say(words.gate_sentence(gates)))
         if gates.by_class is not None:
             run_views.chart(
                 figures.gate_heat(gates.by_class, class_names=run.description().class_names),
                 key="subspace_gate_classes",
             )
-            st.caption(words.GATE_CLASSES)
+            st.caption(say(words.GATE_CLASSES))
 
 
 def _pick_sample(run: Run, shot: Snapshot) -> int:
@@ -72,9 +73,9 @@ def _pick_sample(run: Run, shot: Snapshot) -> int:
     picked = st.session_state.pop("subspace_picked", None)
     if picked is not None:
         st.session_state["image"] = picked
-    sample = st.number_input("Image (row of the run)", 0, last, value=0, step=1, key="image", bind="query-params")
-    st.caption(words.sentence(f"{words.image_title(run, shot, sample)}, {words.step_text(shot)}"))
-    with st.expander("Choose by picture", icon=":material/grid_view:"):
+    sample = st.number_input(say("Image (row of the run)"), 0, last, value=0, step=1, key="image", bind="query-params")
+    st.caption(say(words.sentence(f"{words.image_title(run, shot, sample)}, {words.step_text(shot)}")))
+    with st.expander(say("Choose by picture"), icon=":material/grid_view:"):
         alike = (
             np.flatnonzero(shot.classes == shot.classes[sample]) if shot.classes[sample] >= 0 else np.arange(last + 1)
         )
@@ -126,7 +127,7 @@ def _show_parts(run: Run, shot: Snapshot, row) -> int | None:
 def _show_rebuilt(run: Run, shot: Snapshot, sample: int) -> None:
     pictures = pictures_of(run, [sample])
     if pictures is None:
-        st.caption(words.no_images(run))
+        st.caption(say(words.no_images(run)))
         return
 
     def make():
@@ -136,19 +137,19 @@ def _show_rebuilt(run: Run, shot: Snapshot, sample: int) -> None:
     triple = [_colored(one) for one in (rebuilt.original, rebuilt.from_latent, rebuilt.from_others)]
     st.image(
         contact_sheet(np.stack(triple), columns=3, cell=160),
-        alt=f"{words.image_name(run, sample)}: itself, decoded from Z, decoded from C Z",
+        alt=say(f"{words.image_name(run, sample)}: itself, decoded from Z, decoded from C Z"),
     )
-    st.caption(words.rebuilt_sentence(rebuilt, has_gate=shot.gate is not None))
+    st.caption(say(words.rebuilt_sentence(rebuilt, has_gate=shot.gate is not None)))
 
 
 def _show_maps(run: Run, shot: Snapshot, sample: int, pixels: np.ndarray) -> None:
     channels = cached("channels", run, shot.round, lambda: channel_maps(model_of(run, shot.round), pixels), sample)
-    st.image(contact_sheet(_colored(pixels)[None], columns=1, cell=128), alt=words.image_name(run, sample))
-    st.image(channel_sheet(channels, columns=COLUMNS), alt=f"{len(channels.maps)} channel maps")
-    st.caption(words.CHANNELS.format(count=len(channels.maps), ceiling=channels.ceiling))
+    st.image(contact_sheet(_colored(pixels)[None], columns=1, cell=128), alt=say(words.image_name(run, sample)))
+    st.image(channel_sheet(channels, columns=COLUMNS), alt=say(f"{len(channels.maps)} channel maps"))
+    st.caption(say(words.CHANNELS.format(count=len(channels.maps), ceiling=channels.ceiling)))
     if channels.gate is not None:
-        st.image(channel_sheet(channels, gated=True, columns=COLUMNS), alt="the same after the gate")
-        st.caption(f"{words.GATED} Factors: {', '.join(f'{factor:.2f}' for factor in channels.gate)}.")
+        st.image(channel_sheet(channels, gated=True, columns=COLUMNS), alt=say("the same after the gate"))
+        st.caption(say(f"{words.GATED} Factors: {', '.join(f'{factor:.2f}' for factor in channels.gate)}."))
 
 
 def _colored(pixels: np.ndarray) -> np.ndarray:

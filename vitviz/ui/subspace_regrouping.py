@@ -13,7 +13,8 @@ from vitviz.figures import subspace as figures
 from vitviz.runs.folder import Run
 from vitviz.ui import run_views
 from vitviz.ui import subspace_words as words
-from vitviz.ui.pickers import choose
+from vitviz.ui.choices import choose
+from vitviz.ui.language import say
 from vitviz.ui.subspace_affinity import show_masses, still_picture
 from vitviz.ui.subspace_sources import begin_at, cached, pick_step, regrouped, snapshot_of
 from vitviz.ui.subspace_steps import SCORES
@@ -25,18 +26,18 @@ THRESHOLDS = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0)
 
 def show_regrouping(run: Run) -> None:
     """Solver, affinity and K of one's own on the features of a step: clustered now, beside what the run has."""
-    st.caption(words.REGROUP)
+    st.caption(say(words.REGROUP))
     left, right = st.columns((2, 3), gap="medium")
     with left:
         index = pick_step(run)
         shot = snapshot_of(run, index)
         chosen = _pick_regrouping(shot, regrouping_of(run, shot))
         settings = Regrouping(**chosen)
-        with st.status("Clustering again …", expanded=False) as status:
+        with st.status(say("Clustering again …"), expanded=False) as status:
             again, found = regrouped(run, index, settings, lambda stage: status.update(label=f"{stage.capitalize()} …"))
             status.update(label=words.seconds_sentence(found["seconds"]), state="complete")
         _beside(run, index, found)
-        st.caption(words.unchanged_sentence(found["unchanged"]))
+        st.caption(say(words.unchanged_sentence(found["unchanged"])))
         run_views.chart(figures.seconds_bars(found["seconds"]), key="subspace_seconds")
     with right:
         matrix = cached("regrouped", run, index, lambda: layer_of(again, "plain"), settings)
@@ -73,13 +74,13 @@ def _pick_regrouping(shot: Snapshot, own: Regrouping) -> dict[str, Any]:
 def _slider(text: str, least: float, most: float, usual: float, *, key: str, **look: Any) -> float:
     """A slider bound to the address, from ``usual`` on; Streamlit widens it to a value beyond its ends."""
     begin_at(key, usual)
-    return st.slider(text, least, most, usual, key=key, bind="query-params", **look)
+    return st.slider(say(text), least, most, usual, key=key, bind="query-params", **look)
 
 
 def _one_of(text: str, options: Sequence[float], usual: float, *, key: str, **look: Any) -> float:
     """A slider over ``options`` and ``usual``."""
     begin_at(key, usual)
-    return st.select_slider(text, sorted({*options, usual}), usual, key=key, **look)
+    return st.select_slider(say(text), sorted({*options, usual}), usual, key=key, **look)
 
 
 def _usual_rho(shot: Snapshot, own: Regrouping, solver: str) -> float:
@@ -98,10 +99,10 @@ def _beside(run: Run, index: int, found: dict) -> None:
         for name, key in SCORES.items():
             value, before = found[key], record.get(key)
             if value is None:
-                st.metric(name, "no labels", border=True)
+                st.metric(say(name), "no labels", border=True)
             else:
                 change = f"{value - before:+.3f}"
                 is_same = float(change) == 0
                 text, color = ("as the run", "off") if is_same else (f"{change} against the run", "normal")
                 arrow = "off" if is_same else "auto"
-                st.metric(name, f"{value:.3f}", text, delta_color=color, delta_arrow=arrow, border=True)
+                st.metric(say(name), f"{value:.3f}", text, delta_color=color, delta_arrow=arrow, border=True)

@@ -12,6 +12,7 @@ from vitviz.explain.subspace import Snapshot, layer_of, order_images, shares_bef
 from vitviz.explain.subspace_scores import chosen_round
 from vitviz.runs.folder import Run
 from vitviz.ui import run_views
+from vitviz.ui.language import say
 from vitviz.ui.pickers import pick_run
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def pick_step(run: Run) -> int:
     steps = [record["step"] for record in records]
     chosen = steps[min(chosen_round(run), len(steps) - 1)]  # another round may have come since the records were read
     begin_at("step", chosen)
-    step = st.select_slider("Step of the fine-tuning", steps, value=chosen, key="step", bind="query-params")
+    step = st.select_slider(say("Step of the fine-tuning"), steps, value=chosen, key="step", bind="query-params")
     return steps.index(step)
 
 

@@ -17,8 +17,9 @@ from vitviz.figures import subspace as figures
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import run_views
 from vitviz.ui import subspace_words as words
+from vitviz.ui.choices import choose
 from vitviz.ui.labels import safe_label
-from vitviz.ui.pickers import choose
+from vitviz.ui.language import say
 from vitviz.ui.subspace_sources import cached, pick_step, snapshot_of
 
 SCORES = {"ACC": "acc", "NMI": "nmi", "ARI": "ari"}
@@ -32,9 +33,13 @@ def headline(run: Run) -> None:
     with st.container(horizontal=True):
         for name, key in SCORES.items():
             value = record.get(key)
-            st.metric(name, "no labels" if value is None else f"{value:.3f}", border=True, help=words.SCORES[name])
-        st.metric("Mass inside clusters", f"{record['in_block_mass']:.1%}", border=True, help=words.MASS_CURVE)
-    st.caption(words.headline_sentence(run, record))
+            st.metric(
+                say(name), "no labels" if value is None else f"{value:.3f}", border=True, help=say(words.SCORES[name])
+            )
+        st.metric(
+            say("Mass inside clusters"), f"{record['in_block_mass']:.1%}", border=True, help=say(words.MASS_CURVE)
+        )
+    st.caption(say(words.headline_sentence(run, record)))
     for text in record.get("warnings", ()):
         st.warning(safe_label(words.sentence(text), max_length=300), icon=":material/warning:")
 
@@ -56,16 +61,16 @@ def show_steps(run: Run) -> None:
             key="subspace_scores",
         )
         about = words.SCORES.get(score, words.EIGENGAP) if has_labels else f"{words.EIGENGAP} {words.NO_LABELS}"
-        st.caption(f"{about} {words.seeds_sentence(others)}")
+        st.caption(say(f"{about} {words.seeds_sentence(others)}"))
         if sentence := words.jump_sentence(largest_jump(run)):
-            st.markdown(sentence)
+            st.markdown(say(sentence))
     with right:
         lines = mass_steps(run, others)
         run_views.chart(
             figures.step_curves(lines, title="mass inside", marks={}, key="in_block_mass", at=step),
             key="subspace_mass",
         )
-        st.caption(words.MASS_CURVE)
+        st.caption(say(words.MASS_CURVE))
     if marks:
         _marks_table(marks)
     _losses(run, step)
@@ -80,7 +85,7 @@ def show_spectrum(run: Run) -> None:
             figures.eigenvalues(shot.eigenvalues, num_clusters=shot.num_clusters), key="subspace_eigenvalues"
         )
         suggested, gap = gap_of(shot.eigenvalues, shot.num_clusters)
-        st.caption(f"{words.SPECTRUM} {words.gap_sentence(shot.num_clusters, suggested, gap)}")
+        st.caption(say(f"{words.SPECTRUM} {words.gap_sentence(shot.num_clusters, suggested, gap)}"))
     with right:
         color_by = choose("Colour", ["cluster", "class"] if (shot.classes >= 0).any() else ["cluster"], key="color")
         points, share = cached("points", run, shot.round, lambda: spectral_points(shot.embedding))
@@ -90,12 +95,12 @@ def show_spectrum(run: Run) -> None:
         run_views.chart(
             figures.spectral_map(points, ids, names=names, numbers=run.samples().indices), key="subspace_map"
         )
-        st.caption(words.SPECTRAL_MAP.format(share=share))
+        st.caption(say(words.SPECTRAL_MAP.format(share=share)))
 
 
 def show_pretraining(run: Run) -> None:
     """What there is to see of a run without fine-tuning."""
-    st.info(words.NO_STEPS, icon=":material/skip_next:")
+    st.info(say(words.NO_STEPS), icon=":material/skip_next:")
     st.code(words.steps_command(run), language=None)
     run_views.chart(figures.pretraining(*pretraining_curve(run)), key="subspace_pretraining")
 
@@ -114,7 +119,7 @@ def _marks_table(marks: dict) -> None:
 
 
 def _losses(run: Run, step: int) -> None:
-    with st.expander("Losses"):
+    with st.expander(say("Losses")):
         left, right = st.columns(2, gap="medium")
         with left:
             lines = score_steps(run, "loss")

@@ -18,6 +18,7 @@ from vitviz.explain.segmentation import (
 from vitviz.explain.supertokens import at_pixels
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.components.image_canvas import image_canvas
+from vitviz.ui.language import say
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.supertoken_sources import MAX_ITERATIONS, Shown, cached
 from vitviz.ui.supertoken_views import asked_step, labels_layer, photo_url, remember_step
@@ -31,19 +32,19 @@ def show_beside(shown: Shown) -> None:
     """Ours, the patch grid and SLIC with as many segments, in the same palette, and their numbers."""
     left, right = st.columns(2)
     with left:
-        step = st.slider("Iteration t", 0, MAX_ITERATIONS, value=asked_step(shown), key="t_beside")
+        step = st.slider(say("Iteration t"), 0, MAX_ITERATIONS, value=asked_step(shown), key="t_beside")
     remember_step(shown, step)
     with right:
         repaired = st.toggle(
-            "Repair torn regions", value=True, key="repaired", bind="query-params", help=words.REPAIRED
+            say("Repair torn regions"), value=True, key="repaired", bind="query-params", help=say(words.REPAIRED)
         )
-    with st.spinner("Segmenting the picture three ways …"):
+    with st.spinner(say("Segmenting the picture three ways …")):
         maps = segment(shown, step, repaired)
     for column, (name, labels) in zip(st.columns(3), maps.items(), strict=True):
         with column:
-            st.markdown(f"**{name}**")
+            st.markdown(say(f"**{name}**"))
             _one_map(shown, name, labels, f"{name}-{step}-{repaired}")
-    st.caption(words.recipe_caption(shown.grouping.recipe, step, words.BESIDE))
+    st.caption(say(words.recipe_caption(shown.grouping.recipe, step, words.BESIDE)))
     _scores(shown, maps)
 
 
@@ -67,11 +68,11 @@ def segment(shown: Shown, step: int, repaired: bool) -> Mapping[str, np.ndarray]
 
 def show_embeddings(shown: Shown) -> None:
     """What the paper's three embeddings cost on this photo and machine, beside what the paper claims."""
-    with st.spinner("Running the photo through the embeddings …"):
+    with st.spinner(say("Running the photo through the embeddings …")):
         costs = cached("costs", shown, lambda: _measure(shown.photo.pixels))
     st.table([_cost_row(cost) for cost in costs], hide_index=True, border="horizontal", alt="cost of the embeddings")
-    st.caption(words.EMBEDDINGS)
-    st.markdown(words.CLAIMS)
+    st.caption(say(words.EMBEDDINGS))
+    st.markdown(say(words.CLAIMS))
 
 
 def _measure(pixels: np.ndarray) -> tuple[EmbeddingCost, ...]:
@@ -115,22 +116,22 @@ def _one_map(shown: Shown, name: str, labels: np.ndarray, key: str) -> None:
         lambda: (explained_variation(shown.photo.pixels, labels), len(np.unique(labels)), count_components(labels)),
         key,
     )
-    st.metric("Explained variation", f"{value:.3f}", border=True, help=words.EXPLAINED)
-    st.caption(f"{number:,} segments in {pieces:,} connected pieces")
+    st.metric(say("Explained variation"), f"{value:.3f}", border=True, help=say(words.EXPLAINED))
+    st.caption(say(f"{number:,} segments in {pieces:,} connected pieces"))
 
 
 def _scores(shown: Shown, maps: Mapping[str, np.ndarray]) -> None:
     """Scores of the three maps when somebody's drawing of the photo is given."""
-    with st.expander("Scores against people's drawings"), shown_problems():
+    with st.expander(say("Scores against people's drawings")), shown_problems():
         types = ["mat", "png", "tif", "tiff", "bmp"]
         file = st.file_uploader(
-            "Ground truth", type=types, key="truth", help=words.TRUTH, max_upload_size=MAX_MEGABYTES
+            say("Ground truth"), type=types, key="truth", help=say(words.TRUTH), max_upload_size=MAX_MEGABYTES
         )
         if file is None:
-            st.caption(words.TRUTH)
+            st.caption(say(words.TRUTH))
             return
         truths = read_ground_truth_apart(file.getvalue(), name=file.name)
-        with st.spinner("Scoring …"):
+        with st.spinner(say("Scoring …")):
             rows = [
                 {"map": name, **words.score_row(score_segments(labels, truths, shown.photo.pixels))}
                 for name, labels in maps.items()
@@ -138,4 +139,4 @@ def _scores(shown: Shown, maps: Mapping[str, np.ndarray]) -> None:
         digits = {name: st.column_config.NumberColumn(format="%.4f") for name in list(rows[0])[1:6]}
         st.dataframe(rows, hide_index=True, column_config=digits)
         people = f"{len(truths)} drawings" if len(truths) > 1 else "one drawing"
-        st.caption(f"Against {people}. {words.SCORES}")
+        st.caption(say(f"Against {people}. {words.SCORES}"))

@@ -12,8 +12,10 @@ import streamlit as st
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import supertoken_words as words
+from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.labels import safe_label
-from vitviz.ui.pickers import PickedImage, choose, describe_run, pick_run
+from vitviz.ui.language import say
+from vitviz.ui.pickers import PickedImage, describe_run, pick_run
 from vitviz.ui.run_views import live_status
 
 if TYPE_CHECKING:
@@ -70,7 +72,8 @@ def pick_source() -> Source | None:
     """What features come from, bound to ``?model=``; None while there is no run to choose."""
     has_runs = any(_is_ours(run) and _has_network(run) for run in list_runs())
     kinds = (RUN, PIXELS, TIMM) if has_runs else (PIXELS, RUN, TIMM)
-    kind = st.sidebar.selectbox("Features from", kinds, key="model", bind="query-params", help=words.SOURCES)
+    with st.sidebar:
+        kind = choose_from("Features from", kinds, key="model", help=words.SOURCES)
     if kind == RUN:
         run = pick_run((METHOD,), preset=PRESET, accept=_has_network)
         return None if run is None else _of_run(run)
@@ -79,27 +82,21 @@ def pick_source() -> Source | None:
 
 def pick_choices(source: Source) -> Choices:
     """Similarity, border and scale, in the sidebar."""
-    with st.sidebar.expander("Options"):
-        similarity = st.selectbox(
-            "Similarity",
-            (AS_MEANT, "dot", "neg_sq_distance", "cosine"),
-            key="similarity",
-            bind="query-params",
-            help=words.SIMILARITY,
+    with st.sidebar.expander(say("Options")):
+        similarity = choose_from(
+            "Similarity", (AS_MEANT, "dot", "neg_sq_distance", "cosine"), key="similarity", help=words.SIMILARITY
         )
         scale = st.number_input(
-            "Scale",
+            say("Scale"),
             min_value=0.0,
             value=None,
             format="%.4g",
-            placeholder=AS_MEANT,
+            placeholder=say(AS_MEANT),
             key="scale",
             bind="query-params",
-            help=words.SCALE,
+            help=say(words.SCALE),
         )
-        border = st.selectbox(
-            "Border", (AS_MEANT, "masked", "stvit"), key="border", bind="query-params", help=words.BORDER
-        )
+        border = choose_from("Border", (AS_MEANT, "masked", "stvit"), key="border", help=words.BORDER)
     return Choices(
         None if similarity == AS_MEANT else similarity, scale, source.border if border == AS_MEANT else border
     )
@@ -108,7 +105,7 @@ def pick_choices(source: Source) -> Choices:
 def group(photo: PickedImage, source: Source, choices: Choices) -> Shown:
     """The photo clustered, every iteration kept; cached by content, source and choices."""
     key = f"{photo.key}-{source.key}-{choices}"
-    with st.spinner("Clustering the picture …"):
+    with st.spinner(say("Clustering the picture …")):
         features = _features(photo.key, source.key, _make=source.make, _pixels=photo.pixels)
         grouping = _grouping(key, _features=features, _choices=choices)
     return Shown(photo, source, choices, grouping, hashlib.sha256(key.encode()).hexdigest()[:16])
@@ -118,9 +115,9 @@ def warn(shown: Shown) -> None:
     """Say loudly what must not be mistaken for the paper's method."""
     source = shown.source
     if source.key.startswith("timm") and not source.is_trained:
-        st.warning(words.UNTRAINED, icon=":material/warning:")
+        st.warning(say(words.UNTRAINED), icon=":material/warning:")
     if not source.is_trained and shown.choices.similarity == "dot":
-        st.warning(words.DOT_UNTRAINED, icon=":material/warning:")
+        st.warning(say(words.DOT_UNTRAINED), icon=":material/warning:")
 
 
 def cached(name: str, shown: Shown, make: Callable[[], Any], *more: Any) -> Any:
@@ -159,23 +156,32 @@ def _of_run(run: Run) -> Source:
 
 def _of_timm() -> Source:
     with st.sidebar:
-        with st.spinner("Looking up timm's models …"):
+        with st.spinner(say("Looking up timm's models …")):
             names = _timm_names()
         name = st.selectbox(
-            "timm ViT", names, index=names.index(DEFAULT_TIMM), key="timm", bind="query-params", help=words.TIMM
+            say("timm ViT"),
+            names,
+            index=names.index(DEFAULT_TIMM),
+            key="timm",
+            bind="query-params",
+            help=say(words.TIMM),
         )
         file = st.file_uploader(
-            "Its weights", type=["safetensors"], key="timm_weights", max_upload_size=_MAX_WEIGHTS_MB, help=words.WEIGHTS
+            say("Its weights"),
+            type=["safetensors"],
+            key="timm_weights",
+            max_upload_size=_MAX_WEIGHTS_MB,
+            help=say(words.WEIGHTS),
         )
         content = file.getvalue() if file else None
         digest = hashlib.sha256(content).hexdigest()[:16] if content else "untrained"
-        with st.spinner(f"Building {name} …"):
+        with st.spinner(say(f"Building {name} …")):
             loaded = _timm_model(name, digest, _content=content)
         if loaded.keys is not None:
             st.caption(safe_label(loaded.keys.sentence(), max_length=300))
         depth = len(loaded.model.blocks)
-        block = st.slider("After block", 0, depth - 1, value=depth - 1, key="block", bind="query-params")
-        cell_size = st.slider("Tokens along a side of a cell", 1, 4, value=2, key="cell", bind="query-params")
+        block = st.slider(say("After block"), 0, depth - 1, value=depth - 1, key="block", bind="query-params")
+        cell_size = st.slider(say("Tokens along a side of a cell"), 1, 4, value=2, key="cell", bind="query-params")
 
     def make(pixels: np.ndarray) -> "Features":
         from vitviz.explain.supertokens import features_of_vit

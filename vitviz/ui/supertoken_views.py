@@ -25,6 +25,7 @@ from vitviz.ui import supertoken_words as words
 from vitviz.ui.attention_words import FRAMING
 from vitviz.ui.components.image_canvas import CanvasState, image_canvas, read_canvas
 from vitviz.ui.kept import encode_picture, keep
+from vitviz.ui.language import say
 from vitviz.ui.navigation import page
 from vitviz.ui.photos import link_to
 from vitviz.ui.pins import asked_pins, pin_text, remember_pin, write_address
@@ -53,7 +54,7 @@ def show_map(shown: Shown) -> None:
     with left:
         bases = [{"label": "Mean colour", "url": _rebuilt(shown, state.step, soft=False)}]
         _canvas(shown, key, state, heat=heat, bases=bases, pins=pins)
-        st.caption(_map_caption(shown, state.step))
+        st.caption(say(_map_caption(shown, state.step)))
     with right:
         if heat is None:
             _overview(shown, state.step)
@@ -72,13 +73,13 @@ def show_iterations(shown: Shown) -> None:
     left, right = st.columns((1, 1), gap="medium")
     with left:
         _canvas(shown, key, state, max_pins=0)
-        st.caption(_map_caption(shown, state.step))
+        st.caption(say(_map_caption(shown, state.step)))
     with right:
         run_views.chart(figures.changes(shown.grouping.changes, step=state.step), key="supertoken_changes")
-        st.caption(words.CHANGES)
+        st.caption(say(words.CHANGES))
         records = _health(shown)
         run_views.chart(figures.health(records, step=state.step), key="supertoken_health")
-        st.caption(f"{words.HEALTH} {words.health_sentence(records[state.step], state.step)}")
+        st.caption(say(f"{words.HEALTH} {words.health_sentence(records[state.step], state.step)}"))
     _remember(shown, state)
 
 
@@ -92,11 +93,11 @@ def show_reconstruction(shown: Shown) -> None:
     with left:
         bases = [{"label": "Hard", "url": rebuilt[False]}, {"label": "Soft", "url": rebuilt[True]}]
         _canvas(shown, key, state, bases=bases, base=1, mode="none", max_pins=0)
-        st.caption(words.recipe_caption(shown.grouping.recipe, state.step, words.RECONSTRUCTION))
+        st.caption(say(words.recipe_caption(shown.grouping.recipe, state.step, words.RECONSTRUCTION)))
     with right, st.container(horizontal=True):
         for name, soft in (("hard", False), ("soft", True)):
             value = _explained(shown, state.step, soft)
-            st.metric(f"Explained variation, {name}", f"{value:.3f}", border=True, help=words.EXPLAINED)
+            st.metric(say(f"Explained variation, {name}"), f"{value:.3f}", border=True, help=say(words.EXPLAINED))
     _remember(shown, state)
 
 
@@ -106,16 +107,16 @@ def take_away(shown: Shown, step: int) -> None:
     height, width = shown.photo.pixels.shape[:2]
     with st.container(horizontal=True):
         st.download_button(
-            "Labels as PNG",
+            say("Labels as PNG"),
             lambda: label_png(at_pixels(shown.grouping.labels[step], height, width)),
             f"{name}.png",
             "image/png",
             icon=":material/download:",
             on_click="ignore",
-            help="16 bits a pixel: the id of the super token, as large as the picture.",
+            help=say("16 bits a pixel: the id of the super token, as large as the picture."),
         )
         st.download_button(
-            "Tokens as CSV",
+            say("Tokens as CSV"),
             lambda: token_csv(shown.photo.pixels, shown.grouping, step),
             f"{name}.csv",
             "text/csv",
@@ -129,9 +130,9 @@ def _to_attention(shown: Shown, state: CanvasState) -> None:
     pin = {"pin": pin_text(state.pins)} if state.pins else {}
     st.page_link(
         page("attention"),
-        label="Open in attention",
+        label=say("Open in attention"),
         icon=":material/visibility:",
-        help=words.TO_ATTENTION,
+        help=say(words.TO_ATTENTION),
         query_params={
             **shown.source.network,
             **link_to(shown.photo),
@@ -219,15 +220,17 @@ def _heat(shown: Shown, state: CanvasState) -> _Heat | None:
 
 def _card(shown: Shown, card: TokenCard, step: int) -> None:
     """Everything about one super token."""
-    st.markdown(f"**{words.card_title(card)}**")
+    st.markdown(say(f"**{words.card_title(card)}**"))
     pixels = card.area_share * shown.photo.pixels.shape[0] * shown.photo.pixels.shape[1]
     with st.container(horizontal=True):
-        st.metric("Soft size", f"{pixels:,.0f} px", border=True, help=words.SOFT_SIZE)
-        st.metric("Entropy", f"{card.entropy_bits:.2f} bits", border=True, help=words.ENTROPY)
+        st.metric(say("Soft size"), f"{pixels:,.0f} px", border=True, help=say(words.SOFT_SIZE))
+        st.metric(say("Entropy"), f"{card.entropy_bits:.2f} bits", border=True, help=say(words.ENTROPY))
     # an SVG travels with the page; a picture may be gone from the server when the next super token is clicked
-    st.image(words.swatch_svg(card.mean_color), caption=words.color_sentence(card), alt=words.color_sentence(card))
+    st.image(
+        words.swatch_svg(card.mean_color), caption=say(words.color_sentence(card)), alt=say(words.color_sentence(card))
+    )
     run_views.chart(figures.shares(card.shares), key="supertoken_shares")
-    st.caption(f"{words.flow_caption(card)} {words.share_caption(step)}")
+    st.caption(say(f"{words.flow_caption(card)} {words.share_caption(step)}"))
 
 
 def _overview(shown: Shown, step: int) -> None:
@@ -236,11 +239,16 @@ def _overview(shown: Shown, step: int) -> None:
     height, width = shown.grouping.labels.shape[1:]
     with st.container(horizontal=True):
         st.metric(
-            "Super tokens", f"{rows * columns:,}", border=True, help=words.grid_sentence(rows, columns, height, width)
+            say("Super tokens"),
+            f"{rows * columns:,}",
+            border=True,
+            help=say(words.grid_sentence(rows, columns, height, width)),
         )
-        st.metric("Explained variation", f"{_explained(shown, step, False):.3f}", border=True, help=words.EXPLAINED)
-    st.caption(words.health_sentence(_health(shown)[step], step))
-    st.caption(words.CLICK)
+        st.metric(
+            say("Explained variation"), f"{_explained(shown, step, False):.3f}", border=True, help=say(words.EXPLAINED)
+        )
+    st.caption(say(words.health_sentence(_health(shown)[step], step)))
+    st.caption(say(words.CLICK))
 
 
 def _map_caption(shown: Shown, step: int) -> str:

@@ -16,6 +16,7 @@ import streamlit as st
 from vitviz.errors import Problem
 from vitviz.logs import log_incident
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.problems import show_problem
 
 OnProgress = Callable[[int, int], bool]
@@ -136,12 +137,12 @@ def result_of(
     if task is not None and task.problem is not None:
         show_problem(task.problem)
     elif task is not None:
-        st.caption(f"{safe_label(title)}: stopped.")
-    if st.button(button, key=f"begin_{title}", icon=":material/play_arrow:"):
+        st.caption(say(f"{safe_label(title)}: stopped."))
+    if st.button(say(button), key=f"begin_{title}", icon=":material/play_arrow:"):
         desk().start(key, work)
         st.rerun()
     if hint:
-        st.caption(hint)
+        st.caption(say(hint))
     return None
 
 
@@ -155,8 +156,8 @@ def _show_progress(key: str, title: str, task: Task) -> None:
             st.rerun()
         counted = f"{task.done:,} of {task.total:,} pictures" if task.total else "waiting for its turn"
         share = min(task.done / task.total, 1.0) if task.total else 0.0
-        st.progress(share, f"{safe_label(title)}: {counted}")
-        if st.button("Stop", key=f"stop_{title}", icon=":material/stop:"):
+        st.progress(share, say(f"{safe_label(title)}: {counted}"))
+        if st.button(say("Stop"), key=f"stop_{title}", icon=":material/stop:"):
             task.is_stopped = True
 
     tick()

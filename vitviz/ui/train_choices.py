@@ -17,6 +17,7 @@ from vitviz.training.preset import Preset
 from vitviz.training.presets import PRESETS
 from vitviz.training.queue import own_run
 from vitviz.ui import train_words as words
+from vitviz.ui.language import say
 
 _SHOWN = ("epochs", "max_rounds", "num_clusters", "cluster_weight", "batch_size", "lr", "limit", "seed")
 """Settings with a field of their own, where a method has them."""
@@ -49,7 +50,7 @@ def pick_choice() -> Choice:
     with st.container(horizontal=True):
         base = _pick_base()
         source = _pick_source(base.config)
-    st.caption(PRESETS[base.preset].why if base.preset else words.METHODS[base.method])
+    st.caption(say(PRESETS[base.preset].why if base.preset else words.METHODS[base.method]))
     values = {"dataset": _read_source(source, base.config), **_pick_settings(base)}
     changes = _changes(base.config, values)
     config = from_plain(type(base.config), {**to_plain(base.config), **changes})
@@ -62,7 +63,7 @@ def pick_choice() -> Choice:
 
 
 def _pick_base() -> _Base:
-    method = st.selectbox("Method", list(CONFIGS), key="method", bind="query-params", on_change=_follow_method)
+    method = st.selectbox(say("Method"), list(CONFIGS), key="method", bind="query-params", on_change=_follow_method)
     name = _pick_preset(method)
     if name == words.OWN:
         return _Base(method, "", "", CONFIGS[method]())
@@ -73,31 +74,31 @@ def _pick_base() -> _Base:
 
 def _pick_preset(method: str) -> str:
     look = {"help": words.PRESET, "on_change": _follow_preset}
-    return st.selectbox("Preset", _presets(method), key="preset", bind="query-params", **look)
+    return st.selectbox(say("Preset"), _presets(method), key="preset", bind="query-params", **look)
 
 
 def _pick_row(preset: Preset) -> str:
     if not preset.variants:
         return ""
-    return st.selectbox("Row", list(preset.variants), key="row", bind="query-params", help=words.ROW)
+    return st.selectbox(say("Row"), list(preset.variants), key="row", bind="query-params", help=say(words.ROW))
 
 
 def _pick_source(base: Any) -> str:
     options = [*sorted(_here(), key=lambda name: name != base.dataset), words.OWN_PATH]
-    return st.selectbox("Images", options, key="source", bind="query-params", help=words.DATASET)
+    return st.selectbox(say("Images"), options, key="source", bind="query-params", help=say(words.DATASET))
 
 
 def _read_source(source: str, base: Any) -> str:
     """The data set that was chosen, a name or the path that is typed here, and what is known of it."""
     if source != words.OWN_PATH:
-        st.caption(SETS[source].description)
+        st.caption(say(SETS[source].description))
         if base.dataset in SETS and base.dataset not in _here():
-            st.warning(words.not_here(SETS[base.dataset]), icon=":material/image_not_supported:")
+            st.warning(say(words.not_here(SETS[base.dataset])), icon=":material/image_not_supported:")
         return source
-    path = st.text_input(words.PATH, key="path", placeholder="/home/me/photos").strip()
+    path = st.text_input(say(words.PATH), key="path", placeholder=say("/home/me/photos")).strip()
     if not path:
         raise Problem("there are no images yet", "", "type the path of a folder, .zip, .parquet or .mat file")
-    st.caption(words.found(*_look_into(path)))
+    st.caption(say(words.found(*_look_into(path))))
     return path
 
 
@@ -122,9 +123,13 @@ def _pick_settings(base: _Base) -> dict[str, Any]:
         for name in _SHOWN:
             if name in plain:
                 values[name] = _field(name, plain[name], f"{key}_{name}")
-    with st.expander("All settings", icon=":material/tune:"):
+    with st.expander(say("All settings"), icon=":material/tune:"):
         typed = st.text_area(
-            words.MORE, key="set", bind="query-params", help=words.MORE_HELP, placeholder="weight-decay=0.1"
+            say(words.MORE),
+            key="set",
+            bind="query-params",
+            help=say(words.MORE_HELP),
+            placeholder=say("weight-decay=0.1"),
         )
         more = parse_settings(type(base.config), [line for line in typed.splitlines() if line.strip()])
         st.dataframe(words.changed({**plain, **values, **more}), hide_index=True, height=240)
@@ -136,9 +141,9 @@ def _field(name: str, value: Any, key: str) -> Any:
     title = name.replace("_", " ")
     if isinstance(value, float):
         step = value / 4 or 0.01
-        return st.number_input(title, value=value, min_value=0.0, step=step, format="%g", key=key, width=140)
+        return st.number_input(say(title), value=value, min_value=0.0, step=step, format="%g", key=key, width=140)
     least = 0 if name in ("seed", "max_rounds") else 1
-    return st.number_input(title, value=value, min_value=least, step=1, key=key, placeholder="all", width=140)
+    return st.number_input(say(title), value=value, min_value=least, step=1, key=key, placeholder=say("all"), width=140)
 
 
 def _changes(base: Any, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,7 +158,9 @@ def _pick_name(base: _Base, seed: int) -> tuple[str, str]:
     ending = f"-{base.row}-s{seed}" if base.row else ""
     usual = f"my-{(base.preset or base.method).replace('_', '-')}"
     free = next(name for name in _numbered(usual) if f"{name}{ending}" not in taken)
-    name = st.text_input("Name of the run", key="name", placeholder=free, help=words.NAME).strip() or free
+    name = (
+        st.text_input(say("Name of the run"), key="name", placeholder=say(free), help=say(words.NAME)).strip() or free
+    )
     own_run(f"{name}{ending}")
     return name, ending
 
@@ -165,7 +172,7 @@ def _pick_control(
     find = CONTROLS.get(base.method)
     changed = find(config) if find and config.max_rounds else None
     look = {"key": "control", "bind": "query-params", "help": words.CONTROL_HELP}
-    if not changed or not st.toggle(words.CONTROL, value=True, **look):
+    if not changed or not st.toggle(say(words.CONTROL), value=True, **look):
         return None
     kept = [one for one in assignments if one.partition("=")[0].replace("-", "_") not in changed]
     control = f"{name[:56]}-control"

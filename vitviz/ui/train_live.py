@@ -13,6 +13,7 @@ from vitviz.training import launch, queue
 from vitviz.ui import run_views
 from vitviz.ui import train_words as words
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.navigation import address_of, is_shown, page
 from vitviz.ui.problems import shown_problems
 
@@ -38,7 +39,7 @@ def show_now() -> None:
         for run, _ in ended:
             _show_ended(run)
         if working is None and not waiting and not ended:
-            st.info(words.TEACH, icon=":material/play_circle:")
+            st.info(say(words.TEACH), icon=":material/play_circle:")
 
     tick()
 
@@ -47,7 +48,7 @@ def link_to(run: Run, label: str) -> None:
     """A link to the page that shows the run; nothing before there is something to show."""
     if _is_shown(run):
         name, _, query = address_of(run).partition("?")
-        st.page_link(page(name), label=label, icon=":material/arrow_forward:", query_params=dict(parse_qsl(query)))
+        st.page_link(page(name), label=say(label), icon=":material/arrow_forward:", query_params=dict(parse_qsl(query)))
 
 
 def _signature() -> tuple:
@@ -82,7 +83,7 @@ def _show_working(run: Run, job: Job) -> None:
     progress = status.progress
     with st.container(border=True):
         share = min(progress.done / progress.total, 1.0) if progress.total else 0.0
-        st.progress(share, words.working(safe_label(run.name), progress))
+        st.progress(share, say(words.working(safe_label(run.name), progress)))
         _numbers(job, run)
         if records:
             left, right = st.columns(2)
@@ -94,10 +95,10 @@ def _show_working(run: Run, job: Job) -> None:
                 lines = growing_lines(records, SCORES)
                 figure = figures.growing(lines, title="score, 0 to 1", total=progress.total, value_range=(0, 1.02))
                 run_views.chart(figure, key="train_scores")
-        with st.expander("What it says", icon=":material/terminal:"):
+        with st.expander(say("What it says"), icon=":material/terminal:"):
             st.code(jobs.tail(run) or "nothing yet", language=None, wrap_lines=True)
         with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button("Cancel", key="cancel", icon=":material/stop_circle:", disabled=not queue.is_allowed()):
+            if st.button(say("Cancel"), key="cancel", icon=":material/stop_circle:", disabled=not queue.is_allowed()):
                 _do(lambda: launch.cancel(run.name))
             link_to(run, "Watch it on its page")
 
@@ -106,17 +107,19 @@ def _numbers(job: Job, run: Run) -> None:
     status, records = run.status(), run.metrics()
     pace = images_per_second(records)
     with st.container(horizontal=True):
-        st.metric("Images a second", "–" if pace is None else f"{pace:,.0f}", border=True)
+        st.metric(say("Images a second"), "–" if pace is None else f"{pace:,.0f}", border=True)
         left = seconds_left(job, status.progress, status.heartbeat)
-        st.metric("Time left", words.duration(left), border=True, help=words.LEFT)
-        st.metric("Memory", words.size(jobs.held_bytes(job)), border=True, help="what its processes hold now")
+        st.metric(say("Time left"), words.duration(left), border=True, help=say(words.LEFT))
+        st.metric(say("Memory"), words.size(jobs.held_bytes(job)), border=True, help=say("what its processes hold now"))
 
 
 def _show_waiting(place: int, run: Run, job: Job) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.markdown(f"**{place}. {safe_label(run.name)}** waits", width="content")
-            if st.button("Remove", key=f"remove_{run.name}", icon=":material/delete:", disabled=not queue.is_allowed()):
+            st.markdown(say(f"**{place}. {safe_label(run.name)}** waits"), width="content")
+            if st.button(
+                say("Remove"), key=f"remove_{run.name}", icon=":material/delete:", disabled=not queue.is_allowed()
+            ):
                 _do(lambda: queue.remove(run.name))
         st.code(launch.line_of(job.arguments), language=None, wrap_lines=True)
 
@@ -127,20 +130,20 @@ def _show_ended(run: Run) -> None:
     show(words.ended(run.name, status.state, status.error))
     with st.container(horizontal=True, vertical_alignment="center"):
         if status.state != "finished" and st.button(
-            "Resume", key=f"resume_{run.name}", icon=":material/resume:", disabled=locked
+            say("Resume"), key=f"resume_{run.name}", icon=":material/resume:", disabled=locked
         ):
             _do(lambda: launch.resume(run.name))
-        if st.button("Dismiss", key=f"dismiss_{run.name}", icon=":material/close:", disabled=locked):
+        if st.button(say("Dismiss"), key=f"dismiss_{run.name}", icon=":material/close:", disabled=locked):
             _do(lambda: launch.dismiss(run.name))
         link_to(run, "Open it")
     if status.state == "failed":
-        with st.expander("What it said last", icon=":material/terminal:"):
+        with st.expander(say("What it said last"), icon=":material/terminal:"):
             st.code(jobs.tail(run) or "nothing", language=None, wrap_lines=True)
 
 
 def _do(change) -> None:
     """Change the queue, then draw the page anew; a problem is told where it happened instead."""
     with shown_problems():
-        with st.spinner("One moment …"):
+        with st.spinner(say("One moment …")):
             change()
         st.rerun()

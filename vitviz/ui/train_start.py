@@ -15,6 +15,7 @@ from vitviz.training.further_rounds import check_can_go_further
 from vitviz.training.supervise import NICE
 from vitviz.ui import train_words as words
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.train_choices import Choice, pick_choice
 
@@ -24,17 +25,19 @@ _KEPT = "train_estimates"
 
 def show_start() -> None:
     """The form of a new run."""
-    st.header("Start a run")
+    st.header(say("Start a run"))
     with shown_problems():
         choice = pick_choice()
         lines = [launch.line_of(choice.arguments)]
         lines += [launch.line_of(choice.control[1])] if choice.control else []
-        st.caption("This is what will be run; typed into a terminal it does the same.")
+        st.caption(say("This is what will be run; typed into a terminal it does the same."))
         st.code("\n".join(lines), language=None, wrap_lines=True)
         with st.container(horizontal=True):
             label = words.start_label(len(queue.waiting()), is_busy=queue.at_work() is not None)
-            wants_start = st.button(label, key="start", type="primary", icon=":material/play_arrow:")
-            wants_estimate = st.button("Estimate", key="estimate", icon=":material/timer:", help=words.ESTIMATE)
+            wants_start = st.button(say(label), key="start", type="primary", icon=":material/play_arrow:")
+            wants_estimate = st.button(
+                say("Estimate"), key="estimate", icon=":material/timer:", help=say(words.ESTIMATE)
+            )
         if wants_start:
             _start(choice)
         _show_estimate(choice, is_wanted=wants_estimate)
@@ -42,13 +45,13 @@ def show_start() -> None:
 
 def show_further() -> None:
     """One more round for a finished run, or the rest of one that was stopped."""
-    st.header("Go on with a run")
-    st.caption(words.FURTHER)
+    st.header(say("Go on with a run"))
+    st.caption(say(words.FURTHER))
     found = {run.name: run for run in list_runs() if _can_go_on(run)}
     if not found:
-        st.caption(words.NO_FURTHER)
+        st.caption(say(words.NO_FURTHER))
         return
-    run = found[st.selectbox("Run to go on with", list(found), key="further", bind="query-params")]
+    run = found[st.selectbox(say("Run to go on with"), list(found), key="further", bind="query-params")]
     if _is_stopped(run):
         _show_resume(run)
     else:
@@ -57,9 +60,9 @@ def show_further() -> None:
 
 def _show_resume(run: Run) -> None:
     status = run.status()
-    st.markdown(words.ended(run.name, status.state, status.error))
+    st.markdown(say(words.ended(run.name, status.state, status.error)))
     st.code(launch.line_of(launch.resume_arguments(run)), language=None, wrap_lines=True)
-    if st.button("Resume it", key="resume_stopped", icon=":material/resume:"):
+    if st.button(say("Resume it"), key="resume_stopped", icon=":material/resume:"):
         with shown_problems():
             launch.resume(run.name)
             st.rerun()
@@ -69,9 +72,9 @@ def _show_one_more(run: Run) -> None:
     copy = _copy_name(run) if run.is_shipped() else ""
     lines = [f"python -m vitviz export {run.name} {own_root().name}/{copy}"] if copy else []
     lines.append(launch.line_of(launch.further_arguments(run, copy or run.name)))
-    st.caption(f"It has rounds 0 to {run.num_rounds() - 1}. " + (words.COPIED.format(copy=copy) if copy else ""))
+    st.caption(say(f"It has rounds 0 to {run.num_rounds() - 1}. " + (words.COPIED.format(copy=copy) if copy else "")))
     st.code("\n".join(lines), language=None, wrap_lines=True)
-    if st.button("Run one more round now", key="more_round", icon=":material/add_circle:"):
+    if st.button(say("Run one more round now"), key="more_round", icon=":material/add_circle:"):
         with shown_problems():
             launch.further_round(run.name, copy=copy)
             st.rerun()
@@ -91,13 +94,13 @@ def _show_estimate(choice: Choice, *, is_wanted: bool) -> None:
     arguments = (*choice.arguments, "--estimate")
     kept = st.session_state.get(_KEPT, {})
     if is_wanted:
-        with st.spinner("Training for a moment …", show_time=True):
+        with st.spinner(say("Training for a moment …"), show_time=True):
             kept = {**kept, arguments: _estimate(arguments)}
         st.session_state[_KEPT] = kept
     if arguments in kept:
-        st.markdown("\n".join(f"- {safe_label(line, max_length=300)}" for line in kept[arguments].splitlines()))
+        st.markdown(say("\n".join(f"- {safe_label(line, max_length=300)}" for line in kept[arguments].splitlines())))
     else:
-        st.caption(words.NO_ESTIMATE)
+        st.caption(say(words.NO_ESTIMATE))
 
 
 def _estimate(arguments: tuple[str, ...]) -> str:

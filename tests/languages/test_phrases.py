@@ -1,0 +1,70 @@
+"""Phrase books: sentences of a form, sentences in a row, particles, and what every book must hold to."""
+
+import re
+
+import pytest
+
+from vitviz.languages.phrases import LANGUAGES, PhraseBook, fit_particles, phrase_book, places
+
+BOOK = PhraseBook(
+    {
+        "held out": "검증",
+        "Map": "지도",
+        "{count} images selected at round {round}": "{round}라운드에서 이미지 {count}장 선택",
+        "{count} {part} images": "{part} 이미지 {count}장",
+        "A round.": "라운드.",
+        "{name} was read": "{name}을(를) 읽었습니다",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"),
+    [
+        ("Map", "지도"),
+        ("1,797 images selected at round 3", "3라운드에서 이미지 1,797장 선택"),
+        ("12 held out images", "검증 이미지 12장"),
+        ("A round. A round.", "라운드. 라운드."),
+        ("A round. Nobody knows this.", "라운드. Nobody knows this."),
+        ("digits", "digits"),
+        ("", ""),
+        ("Map was read", "지도를 읽었습니다"),
+    ],
+)
+def test_a_sentence_is_said_as_its_phrase_or_its_form_says(english, korean):
+    assert BOOK.say(english) == korean
+
+
+@pytest.mark.parametrize(
+    ("text", "fitting"),
+    [
+        ("지도을(를)", "지도를"),
+        ("라운드 3이(가)", "라운드 3이"),
+        ("군집은(는)", "군집은"),
+        ("**군집**은(는)", "**군집**은"),
+        ("파일으로(로)", "파일로"),
+        ("라운드 2과(와)", "라운드 2와"),
+        ("NMI을(를)", "NMI을(를)"),
+    ],
+)
+def test_particles_take_the_form_that_fits_the_sound_before(text, fitting):
+    assert fit_particles(text) == fitting
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES.values()) - {"en"}))
+def test_every_phrase_of_a_book_is_said_and_keeps_its_places(language):
+    phrases = phrase_book(language).phrases
+    assert phrases
+    wrong = [key for key, said in phrases.items() if not said.strip() or places(key) != places(said)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES.values()) - {"en"}))
+def test_a_form_has_words_of_its_own_so_that_it_does_not_swallow_others(language):
+    forms = [key for key in phrase_book(language).phrases if places(key)]
+    assert [key for key in forms if not re.search(r"[A-Za-z]{2,}", re.sub(r"\{\w+\}", "", key))] == []
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(KeyError):
+        phrase_book("../en")
