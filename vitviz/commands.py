@@ -257,6 +257,7 @@ def _start(
 
 def _drive_with_control(run: Run, options: Namespace, ranks: Ranks) -> None:
     from vitviz.training.methods import config_of, find_method
+    from vitviz.training.shared_start import share_start
 
     _drive(run, ranks)
     about, config = run.description(), config_of(run)
@@ -272,7 +273,10 @@ def _drive_with_control(run: Run, options: Namespace, ranks: Ranks) -> None:
     flags = " ".join(f"--set {key}={value}" for key, value in changed.items())
     command = f"{about.command} {flags} --run {name}"
     title = f"{about.title} (control)"
-    _drive(_make(ranks, name, about.method, control, preset=about.preset, title=title, command=command), ranks)
+    made = _make(ranks, name, about.method, control, preset=about.preset, title=title, command=command)
+    if ranks.on_first(lambda: share_start(run, made)):
+        print(f"its phase 1 is that of {run.name}")
+    _drive(made, ranks)
 
 
 def _drive(run: Run, ranks: Ranks) -> None:

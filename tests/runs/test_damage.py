@@ -18,6 +18,7 @@ READERS = {
     "coefficients.npz": lambda run: run.coefficients(),
     "weights.safetensors": lambda run: run.weights(),
     "resume.safetensors": lambda run: run.resume_point(),
+    "start.safetensors": lambda run: run.start(),
     "rounds/000/weights.safetensors": lambda run: run.weights(0),
     "rounds/000/embeddings.npy": lambda run: run.round(0),
     "rounds/000/labels.npy": lambda run: run.round(0),
@@ -43,6 +44,7 @@ def run(new_run, new_round):
     )
     run.save_weights({"a": np.ones(3, np.float32)})
     run.save_resume_point({"a": np.ones(3), "b": np.array(2)}, {"round": 1, "epoch": 0, "num_rounds": 1})
+    run.save_start({"a": np.ones(3, np.float32)})
     return run
 
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from vitviz.runs import tensors
 
-CHECKED_FILES = ("samples.npz", "projection.npz", "coefficients.npz", "weights.safetensors", "resume.safetensors")
+CHECKED_FILES = (
+    "samples.npz",
+    "projection.npz",
+    "coefficients.npz",
+    "weights.safetensors",
+    "resume.safetensors",
+    "start.safetensors",
+)
 """Those that carry a sum of their bytes: a CRC of each array in an .npz, a sha256 among the notes of the others."""
 
 

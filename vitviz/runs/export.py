@@ -9,7 +9,7 @@ import numpy as np
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run
 
-_LEFT_OUT = ("resume.safetensors", "owner.lock", "owner.json", "job.json", "job.log")
+_LEFT_OUT = ("resume.safetensors", "start.safetensors", "owner.lock", "owner.json", "job.json", "job.log")
 
 
 def export_folder(run: Run, out: Path, *, half: bool = False) -> None:

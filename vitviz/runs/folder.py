@@ -272,6 +272,17 @@ class Run:
         notes = {**position, "num_records": len(self.metrics())}
         tensors.save(self.path / "resume.safetensors", state, {"position": json.dumps(notes)})
 
+    def save_start(self, state: Tensors) -> None:
+        """Write the parameters that the first round begins from, as they are: what a run that differs later may share."""
+        tensors.save(self.path / "start.safetensors", state)
+
+    def start(self) -> Tensors | None:
+        """What :meth:`save_start` wrote, or None."""
+        if not (self.path / "start.safetensors").exists():
+            return None
+        with self._reading("start.safetensors"):
+            return tensors.load(self.path / "start.safetensors")[0]
+
     def resume_point(self) -> tuple[dict[str, np.ndarray], dict[str, int]] | None:
         """Tensors and position of the last resume point, or None when there is none."""
         if not self.has_resume_point():

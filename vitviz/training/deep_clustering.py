@@ -76,6 +76,8 @@ def train_deep_clustering(config: DeepClusteringConfig, run: Run) -> Iterator[Re
         if first_epoch == 0:
             bench.begin_round(index)
         yield from bench.train_round(index, first_epoch)
+        if index == 0 and config.max_rounds:
+            run.save_start(bench.parameters())
         yield bench.finish_round(index)
     run.save_weights(bench.parameters())
 

@@ -57,6 +57,11 @@ class SharedRun(Run):
         write = super().save_resume_point
         self._write(lambda: write(*arguments))
 
+    def save_start(self, *arguments) -> None:
+        """See :meth:`vitviz.runs.folder.Run.save_start`."""
+        write = super().save_start
+        self._write(lambda: write(*arguments))
+
     def rewind(self, **place) -> None:
         """See :meth:`vitviz.runs.folder.Run.rewind`."""
         write = super().rewind
