@@ -12,6 +12,7 @@ from vitviz.clustering.kmeans import kmeans
 from vitviz.data.image_set import ImageSet, LoadReport
 from vitviz.data.sets import open_image_set
 from vitviz.errors import Problem
+from vitviz.nn.embed import SuperTokenEmbed
 from vitviz.nn.vit import ViTOutput
 from vitviz.training.deep_clustering import (
     build_model,
@@ -381,6 +382,13 @@ def test_patches_that_do_not_fit_the_images_are_refused_in_words(start):
     assert run.status().state == "failed"
 
 
+def test_super_tokens_are_seen_in_cells_of_a_power_of_two_and_other_sizes_are_refused_in_words(start, tiny):
+    model = build_model(tiny(stem="supertoken", patch_size=8), img_size=32, num_classes=10, seed=0)
+    assert isinstance(model.patch_embed, SuperTokenEmbed) and model.grid == (4, 4)
+    with pytest.raises(Problem, match="patch_size=32 must be 1, 2, 4, 8 or 16 for stem='supertoken'"):
+        tiny(stem="supertoken", patch_size=32)
+
+
 # Every setting once
 
 
@@ -400,6 +408,7 @@ def test_patches_that_do_not_fit_the_images_are_refused_in_words(start):
         {"stop_rule": "relative", "epsilon": 1e-9},
         *({"augment": name} for name in ("shift", "shift_flip")),
         {"stem": "conv"},
+        {"stem": "supertoken", "patch_size": 8},
         {"drop_rate": 0.2, "drop_path_rate": 0.2},
         {"num_clusters": 3},
         {"num_clusters": 17},

@@ -77,21 +77,27 @@ def _open_deep_clustering(run: Run, round_index: int | None) -> tuple[nn.Module,
     config, (num_classes,) = from_plain(DeepClusteringConfig, about.settings), shape_of(weights, "head.bias", 1, run)
     model = build_model(config, img_size=about.img_size, num_classes=num_classes, seed=config.seed)
     put_weights(model, weights, run)
+    _ask_for_true_gradient(model)
     if config.targets == "pseudo_labels":
         return model, tuple(f"cluster {index}" for index in range(num_classes))
     return model, about.class_names if len(about.class_names) == num_classes else ()
 
 
 def _open_supertokens(run: Run, round_index: int | None) -> tuple[nn.Module, tuple[str, ...]]:
-    """Trained with the association held constant, it is asked for its true gradient, or attributions would miss a part."""
-    from vitviz.nn.embed import SuperTokenEmbed
     from vitviz.training.supertokens import load_model
 
     _check_only_round(run, round_index)
     model = load_model(run)
+    _ask_for_true_gradient(model)
+    return model, run.description().class_names
+
+
+def _ask_for_true_gradient(model: nn.Module) -> None:
+    """Super tokens are trained with the association held constant; attributions would miss a part of what they ask for."""
+    from vitviz.nn.embed import SuperTokenEmbed
+
     if isinstance(model.patch_embed, SuperTokenEmbed):
         model.patch_embed.grad = "full"
-    return model, run.description().class_names
 
 
 def _open_coat(run: Run, round_index: int | None) -> tuple[nn.Module, tuple[str, ...]]:

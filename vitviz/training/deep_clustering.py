@@ -31,6 +31,7 @@ from vitviz.clustering.algorithms import Clustering, cluster
 from vitviz.clustering.kmeans import check_counts
 from vitviz.config import from_plain
 from vitviz.data.device import pick_device
+from vitviz.nn.embed import SuperTokenEmbed, tier_with_stride
 from vitviz.nn.vit import VisionTransformer, ViTOutput, init_weights
 from vitviz.runs.folder import Run
 from vitviz.training.deep_clustering_config import DeepClusteringConfig
@@ -83,7 +84,8 @@ def train_deep_clustering(config: DeepClusteringConfig, run: Run) -> Iterator[Re
 
 
 def build_model(config: DeepClusteringConfig, *, img_size: int, num_classes: int, seed: int) -> VisionTransformer:
-    """The network of ``config`` with weights drawn from ``seed``."""
+    """The network of ``config`` with weights drawn from ``seed``; its super tokens are those of the second paper's Table 5."""
+    with_supertokens = config.stem == "supertoken"
     model = VisionTransformer(
         img_size=img_size,
         patch_size=config.patch_size,
@@ -94,10 +96,15 @@ def build_model(config: DeepClusteringConfig, *, img_size: int, num_classes: int
         mlp_ratio=config.mlp_ratio,
         drop_rate=config.drop_rate,
         drop_path_rate=config.drop_path_rate,
-        stem=config.stem,
+        stem="linear" if with_supertokens else config.stem,
+        patch_embed=_supertoken_embed(config) if with_supertokens else None,
         pool="mean" if config.embedding.startswith("mean") else "cls",
     )
     return init_weights(model, torch.Generator().manual_seed(seed))
+
+
+def _supertoken_embed(config: DeepClusteringConfig) -> SuperTokenEmbed:
+    return SuperTokenEmbed(embed_dim=config.embed_dim, tier=tier_with_stride("modules16", config.patch_size))
 
 
 def take_embedding(output: ViTOutput, config: DeepClusteringConfig) -> Tensor:

@@ -27,7 +27,7 @@ class DeepClusteringConfig:
     device: str = "auto"
     # the network (eqs 1-4)
     patch_size: int = 8
-    stem: Literal["linear", "conv"] = "linear"
+    stem: Literal["linear", "conv", "supertoken"] = "linear"
     embed_dim: int = 48
     depth: int = 3
     num_heads: int = 4
@@ -72,6 +72,8 @@ class DeepClusteringConfig:
         check_network(self)
         check_at_least(self, 0, "max_rounds cluster_weight epsilon extra_epochs seed")
         check_at_least(self, 0, "lr round_lr weight_decay warmup_epochs mlp_ratio drop_rate drop_path_rate")
+        if self.stem == "supertoken" and self.patch_size not in (1, 2, 4, 8, 16):
+            raise Problem(f"patch_size={self.patch_size} must be 1, 2, 4, 8 or 16 for stem='supertoken'")
         if not 0 < self.held_out_fraction < 1:
             raise Problem(f"held_out_fraction={self.held_out_fraction} must lie between 0 and 1")
         if max(self.drop_rate, self.drop_path_rate) >= 1:

@@ -12,6 +12,20 @@ _CIFAR = {
     "bfloat16": "auto",
 }
 
+_LAPTOP = {
+    **_CIFAR,
+    "patch_size": 4,
+    "embed_dim": 128,
+    "depth": 6,
+    "num_heads": 4,
+    "mlp_ratio": 2.0,
+    "epochs": 20,
+    "extra_epochs": 0,
+    "max_rounds": 5,
+    "epochs_per_round": 2,
+    "stop_rule": "max_rounds",
+}
+
 DEEP_CLUSTERING: dict[str, Preset] = {
     "digits": Preset(
         method="deep_clustering",
@@ -66,19 +80,13 @@ DEEP_CLUSTERING: dict[str, Preset] = {
         method="deep_clustering",
         title="CIFAR-10, all 60,000 images",
         why="All 50,000 images and 10,000 held out, with a network small enough for two cores and an afternoon.",
-        settings={
-            **_CIFAR,
-            "patch_size": 4,
-            "embed_dim": 128,
-            "depth": 6,
-            "num_heads": 4,
-            "mlp_ratio": 2.0,
-            "epochs": 20,
-            "extra_epochs": 0,
-            "max_rounds": 5,
-            "epochs_per_round": 2,
-            "stop_rule": "max_rounds",
-        },
+        settings=_LAPTOP,
+    ),
+    "cifar10-laptop-supertoken": Preset(
+        method="deep_clustering",
+        title="CIFAR-10, all 60,000 images, super tokens",
+        why="The same rounds on a network that sees 64 super tokens instead of convolved patches.",
+        settings={**_LAPTOP, "stem": "supertoken"},
     ),
     "cifar10": Preset(
         method="deep_clustering",
