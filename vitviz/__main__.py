@@ -136,6 +136,12 @@ def _add_making(verbs) -> None:
     export.add_argument("out", metavar="OUT")
     export.add_argument("--half", action="store_true", help="weights as float16: half as large, good enough to look at")
     export.add_argument("--scores", action="store_true", help="settings and records only, no arrays and no weights")
+    export.add_argument(
+        "--compact",
+        metavar="C",
+        type=int,
+        help="a small folder: C principal components of the embeddings, few bits, weights of the first and last round",
+    )
     export.set_defaults(command=commands.export)
 
 

@@ -13,6 +13,7 @@ from vitviz.config import from_plain, parse_settings, to_plain
 from vitviz.errors import Problem
 from vitviz.ranks import Ranks, joined
 from vitviz.runs.atomic import write_file
+from vitviz.runs.compact import coordinates
 from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.training.preset import Preset
 
@@ -109,7 +110,8 @@ def embed(options: Namespace) -> None:
 
     from vitviz.clustering.kmeans import assign
 
-    labels, distances, _ = assign(torch.from_numpy(embeddings), torch.from_numpy(np.array(arrays.centers)))
+    found = torch.from_numpy(coordinates(arrays, embeddings).astype(np.float32))
+    labels, distances, _ = assign(found, torch.from_numpy(np.array(arrays.centers)))
     out = Path(options.out)
     found = {
         "embeddings": embeddings,
@@ -142,6 +144,9 @@ def export(options: Namespace) -> None:
     run, out = find_run(options.name), Path(options.out)
     if not out.absolute().parent.is_dir():
         raise Problem(f"{out} cannot be written", "its folder does not exist", f"make {out.parent} first")
+    if options.compact is not None:
+        _export_compact(run, out, options.compact)
+        return
     if options.half or options.scores:
         _export_part(run, out, half=options.half)
         return
@@ -217,6 +222,15 @@ def _export_part(run: Run, out: Path, *, half: bool) -> None:
         )
     export_folder(run, out, half=True) if half else export_scores(run, out)
     print(f"{run.name} -> {out}, " + ("weights as float16" if half else "records only"))
+
+
+def _export_compact(run: Run, out: Path, num_components: int) -> None:
+    from vitviz.runs.compact import export_compact
+
+    if not 0 <= num_components <= run.round(0).embeddings.shape[1]:
+        raise Problem(f"--compact {num_components} must be at least 0 and at most the width of the embeddings")
+    share = export_compact(run, out, num_components=num_components)
+    print(f"{run.name} -> {out}, {num_components} components of the embeddings, {share:.2%} of their variance or more")
 
 
 def _own_states(ranks: Ranks) -> dict[str, str]:

@@ -7,6 +7,7 @@ import numpy as np
 from vitviz.clustering.projection import place_by_neighbors
 from vitviz.errors import Problem
 from vitviz.explain.restoration import restore
+from vitviz.runs.compact import coordinates, kept_embeddings
 from vitviz.runs.folder import Run
 
 
@@ -45,11 +46,11 @@ def place_image(run: Run, pixels: np.ndarray, *, num_neighbors: int = 8) -> Plac
     clusters, distances, points, neighbors, restored = [], [], [], [], []
     for index in range(num_rounds):
         arrays = run.round(index)
-        embedding = embed(run, index, pixels[None])
+        embedding = coordinates(arrays, embed(run, index, pixels[None]))
         to_centers = _distances_by_matched_id(arrays, embedding[0], about.num_clusters)
         clusters.append(int(to_centers.argmin()))
         distances.append(to_centers)
-        known = np.asarray(arrays.embeddings, dtype=np.float32)
+        known = kept_embeddings(run, index)
         neighbors.append(np.argsort(((known - embedding) ** 2).sum(axis=1), kind="stable")[:num_neighbors])
         if projection is not None and index < len(projection.points):
             points.append(place_by_neighbors(known, projection.points[index], embedding)[0])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitviz.errors import Problem
+from vitviz.runs.compact import kept_embeddings
 from vitviz.runs.folder import Run
 
 
@@ -36,7 +37,7 @@ def restore_samples(run: Run, round_index: int, samples: np.ndarray) -> np.ndarr
 
 def nearest_training_images(run: Run, round_index: int, samples: np.ndarray) -> Nearest:
     """The nearest other training image of each of ``samples`` (M,) at a round: what plain memory would answer."""
-    embeddings = np.asarray(run.round(round_index).embeddings, dtype=np.float32)
+    embeddings = kept_embeddings(run, round_index)
     train = np.flatnonzero(~run.samples().held_out)
     known, asked = embeddings[train], embeddings[samples]
     squared = (asked**2).sum(1)[:, None] - 2 * asked @ known.T + (known**2).sum(1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from vitviz.errors import Problem
 from vitviz.explain.attribution_targets import Target, center_target
+from vitviz.runs.compact import whole_centers
 
 if TYPE_CHECKING:
     from vitviz.runs.folder import Run
@@ -27,7 +28,7 @@ def center_of(run: Run, round_index: int, cluster: int) -> np.ndarray:
     members = np.flatnonzero(np.asarray(arrays.matched_labels) == cluster)
     if not len(members):
         raise Problem(f"cluster {cluster} of run '{run.name}' is empty", f"at round {round_index} no image is in it")
-    return np.array(arrays.centers[arrays.labels[members[0]]])
+    return np.array(whole_centers(arrays)[arrays.labels[members[0]]])
 
 
 def cluster_target(run: Run, round_index: int, cluster: int, name: str = "") -> Target:

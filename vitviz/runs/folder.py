@@ -154,7 +154,9 @@ class Run:
         if not (self.path / "projection.npz").exists():
             return None
         with self._open_arrays("projection.npz") as arrays:
-            return Projection(points=arrays["points"], **json.loads(str(arrays["made_by"])))
+            return Projection(
+                points=arrays["points"].astype(np.float32, copy=False), **json.loads(str(arrays["made_by"]))
+            )
 
     def coefficients(self) -> Coefficients | None:
         """How each image is made of the others, for as many rounds as are complete; None for a run that has no such thing."""
@@ -171,7 +173,12 @@ class Run:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
     def weights(self, round_index: int | None = None) -> dict[str, np.ndarray]:
-        """Parameters by name after a round (of the last state when None). Raises Problem when they were not kept."""
+        """Parameters by name after a round (of the last state when None, which a run handed on small has with its last round).
+
+        Raises Problem when they were not kept.
+        """
+        if round_index is None and self._last_state() is not None:
+            return self.weights(self._last_state())
         name = "weights.safetensors" if round_index is None else f"rounds/{round_index:03d}/weights.safetensors"
         if not (self.path / name).exists():
             raise Problem(
@@ -182,8 +189,16 @@ class Run:
 
     def has_weights(self, round_index: int | None = None) -> bool:
         """Whether the parameters after that round (of the last state when None) were kept."""
+        if round_index is None and self._last_state() is not None:
+            return True
         folder = self.path if round_index is None else round_folders.folder_of(self._rounds, round_index)
         return (folder / "weights.safetensors").exists()
+
+    def _last_state(self) -> int | None:
+        """The last round of a finished run that kept the last weights there alone."""
+        last = self.num_rounds() - 1
+        is_alone = last >= 0 and not (self.path / "weights.safetensors").exists() and not self.has_resume_point()
+        return last if is_alone and self.has_weights(last) else None
 
     def has_resume_point(self) -> bool:
         """Whether there is something to go on from."""
@@ -255,7 +270,11 @@ class Run:
     def save_projection(self, projection: Projection) -> None:
         """Write the maps and what made them."""
         made_by = {"engine": projection.engine, "seed": projection.seed, "settings": projection.settings}
-        arrays = {"points": projection.points.astype(np.float32), "made_by": json.dumps(made_by)}
+        half = projection.points.dtype == np.float16
+        arrays = {
+            "points": projection.points if half else projection.points.astype(np.float32),
+            "made_by": json.dumps(made_by),
+        }
         atomic.write_file(self.path / "projection.npz", lambda file: np.savez(file, **arrays))
 
     def save_coefficients(self, kept: Coefficients) -> None:

@@ -100,7 +100,8 @@ class Round:
     embeddings (N, D) float16; labels (N,) int32 as the algorithm named them; matched_labels (N,) int32 renamed to agree
     with the round before; centers (K, D) float32 in the order of the raw labels; distances and runner_up_distances (N,)
     float32, Euclidean, to the own and the nearest other center; predictions (N,) int32, the classifier's class
-    (-1 where there is none); decoder (D + 1, pixels) float16 or None, the ridge decoder of figure 5.
+    (-1 where there is none); decoder (D + 1, pixels) float16 or None, the ridge decoder of figure 5; basis (1 + C, D) float32
+    or None: of a run handed on small, the mean and the C components that embeddings, centers and decoder are coordinates of.
     """
 
     embeddings: np.ndarray
@@ -111,6 +112,7 @@ class Round:
     runner_up_distances: np.ndarray
     predictions: np.ndarray
     decoder: np.ndarray | None = None
+    basis: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,10 @@ from vitviz.runs import atomic, manifest, tensors
 from vitviz.runs.records import Round
 from vitviz.runs.tensors import Tensors
 
+_WIDE = dict.fromkeys(("labels", "matched_labels", "predictions"), np.dtype(np.int32)) | dict.fromkeys(
+    ("distances", "runner_up_distances"), np.dtype(np.float32)
+)
+
 
 def folder_of(rounds: Path, index: int) -> Path:
     """Where a round lies, complete or not."""
@@ -32,12 +36,13 @@ def count(rounds: Path) -> int:
 
 
 def read(rounds: Path, index: int) -> Round:
-    """The arrays of a complete round, memory-mapped. Raises anything for a damaged one."""
+    """The arrays of a complete round, memory-mapped; ids and distances kept in fewer bits are widened. Raises anything for a
+    damaged one.
+    """
     folder = folder_of(rounds, index)
     files = {part.name: folder / f"{part.name}.npy" for part in dataclasses.fields(Round)}
-    return Round(
-        **{name: np.load(file, mmap_mode="r", allow_pickle=False) for name, file in files.items() if file.exists()}
-    )
+    kept = {name: np.load(file, mmap_mode="r", allow_pickle=False) for name, file in files.items() if file.exists()}
+    return Round(**kept | {name: kept[name].astype(kind) for name, kind in _WIDE.items() if kept[name].dtype != kind})
 
 
 def write(rounds: Path, index: int, arrays: Round, weights: Tensors | None) -> None:
