@@ -229,8 +229,19 @@ def _export_compact(run: Run, out: Path, num_components: int) -> None:
 
     if not 0 <= num_components <= run.round(0).embeddings.shape[1]:
         raise Problem(f"--compact {num_components} must be at least 0 and at most the width of the embeddings")
-    share = export_compact(run, out, num_components=num_components)
+    share = export_compact(run, out, num_components=num_components, sketches=_sketches(run))
     print(f"{run.name} -> {out}, {num_components} components of the embeddings, {share:.2%} of their variance or more")
+
+
+def _sketches(run: Run) -> np.ndarray | None:
+    """What the images of a run are known again by, where they are on this machine."""
+    from vitviz.data.sketches import sketch
+    from vitviz.training.setup import load_images
+
+    try:
+        return sketch(load_images(run)[run.samples().indices])
+    except Problem:
+        return None
 
 
 def _own_states(ranks: Ranks) -> dict[str, str]:

@@ -9,11 +9,13 @@ import pytest
 from vitviz import __version__
 from vitviz.config import to_plain
 from vitviz.data.sets import open_image_set
+from vitviz.data.sketches import sketch
 from vitviz.errors import Problem
-from vitviz.runs.folder import find_run, list_runs
+from vitviz.runs.compact import export_compact
+from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.training.methods import METHODS, config_of, find_method
 from vitviz.training.planned_records import count_records
-from vitviz.training.setup import load_images, start_run
+from vitviz.training.setup import load_images, load_shown_images, start_run
 
 
 @pytest.fixture
@@ -26,6 +28,39 @@ def fake_set(monkeypatch):
         return fake
 
     return make
+
+
+@pytest.fixture
+def handed_on(train, tmp_path):
+    """A small copy of a tiny run, with the sketches of its images."""
+    run = train("first")
+    images = load_images(run)
+    export_compact(run, tmp_path / "handed-on", num_components=4, sketches=sketch(images))
+    return Run(tmp_path / "handed-on")
+
+
+def test_images_in_another_order_are_shown_at_their_places_and_not_trained_on(handed_on, fake_set):
+    known = open_image_set("digits", limit=200)
+    order = np.random.default_rng(0).permutation(200)
+    fake_set(images=known.images[order], labels=known.labels[order], fingerprint="another order")
+    assert np.array_equal(load_shown_images(handed_on), known.images)
+    with pytest.raises(Problem, match="changed since it began"):
+        load_images(handed_on)
+
+
+def test_other_images_are_not_shown_for_those_of_a_run(handed_on, fake_set):
+    known = open_image_set("digits", limit=200)
+    fake_set(images=255 - known.images[::-1], labels=known.labels, fingerprint="others")
+    with pytest.raises(Problem, match="data set is another one"):
+        load_shown_images(handed_on)
+
+
+def test_without_sketches_only_the_same_data_set_is_shown(train, fake_set):
+    run = train("first")
+    assert np.array_equal(load_shown_images(run), load_images(run))
+    fake_set(fingerprint="another")
+    with pytest.raises(Problem, match="changed since it began"):
+        load_shown_images(run)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -14,23 +14,25 @@ from vitviz.runs.folder import Run, create_run
 from vitviz.runs.records import Projection, Round
 
 
-def export_compact(run: Run, out: Path, *, num_components: int, decoder: bool = True) -> float:
+def export_compact(run: Run, out: Path, *, num_components: int, sketches: np.ndarray | None = None) -> float:
     """Write a small copy of a finished run with rounds into the new folder ``out``; returns the least share of variance kept.
 
     A round keeps ``num_components`` principal components of its embeddings (none at 0: then no decoder either), the first and
-    the last also their weights. Raises: Problem when ``out`` exists, or the run has no rounds.
+    the last also their weights; ``sketches`` (N, 8) go with the samples.
+    Raises: Problem when ``out`` exists, or the run has no rounds.
     """
     if out.exists():
         raise Problem(f"{out} exists", "", "choose another name, or remove it first")
     if not run.num_rounds():
         raise Problem(f"run '{run.name}' has no round yet", "", "train it first")
     last = run.num_rounds() - 1
-    small = create_run(out.name, run.description(), run.samples(), root=out.parent)
+    small = create_run(
+        out.name, run.description(), dataclasses.replace(run.samples(), sketches=sketches), root=out.parent
+    )
     shares = []
     with small.owned():
         for index in range(last + 1):
             arrays, share = compact_round(run.round(index), num_components)
-            arrays = arrays if decoder else dataclasses.replace(arrays, decoder=None)
             small.save_round(index, arrays, _weights(run, index) if index in (0, last) else None)
             shares.append(share)
         if (projection := run.projection()) is not None:

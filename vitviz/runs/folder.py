@@ -136,7 +136,8 @@ class Run:
     @cached_property
     def _samples(self) -> Samples:
         with self._open_arrays("samples.npz") as arrays:
-            return Samples(**{part: arrays[part] for part in ("indices", "classes", "held_out")})
+            needed = {part: arrays[part] for part in ("indices", "classes", "held_out")}
+            return Samples(**needed, sketches=arrays.get("sketches"))
 
     def samples(self) -> Samples:
         """Which images the rows of every round are."""

@@ -20,7 +20,7 @@ def make_folder(path: Path, description: Description, samples: Samples) -> None:
     if (path / "run.json").exists():
         raise FileExistsError
     temporary = atomic.temporary_path(path.parent)
-    arrays = {part: getattr(samples, part) for part in ("indices", "classes", "held_out")}
+    arrays = {name: array for name, array in vars(samples).items() if array is not None}
     try:
         (temporary / "rounds").mkdir(parents=True)
         atomic.sweep(path.parent)

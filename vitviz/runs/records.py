@@ -86,11 +86,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Samples:
-    """Which images the rows of every round are: index into the data set, class id (-1 unlabelled), held out or not."""
+    """Which images the rows of every round are: index into the data set, class id (-1 unlabelled), held out or not.
+
+    ``sketches`` (N, 8) float16, of runs that are handed on: by them the images are known again (``data/sketches.py``).
+    """
 
     indices: np.ndarray
     classes: np.ndarray
     held_out: np.ndarray
+    sketches: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

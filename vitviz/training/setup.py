@@ -90,6 +90,23 @@ def load_images(run: Run) -> np.ndarray:
     return images.images
 
 
+def load_shown_images(run: Run) -> np.ndarray:
+    """The images of a run to look at, at the places of ``samples().indices``: (N, H, W, 3) uint8.
+
+    Those of :func:`load_images`; or, where the run holds sketches, the same images in another order or encoding, each in its
+    place. Raises Problem when the data set is another, or not on this machine.
+    """
+    found, samples = open_run_images(run), run.samples()
+    if found.fingerprint == run.description().dataset_fingerprint or samples.sketches is None:
+        return load_images(run)
+    from vitviz.data.sketches import find_again, sketch
+
+    rows = find_again(samples.sketches, samples.classes, sketch(found.images), found.labels)
+    images = np.empty((int(samples.indices.max()) + 1, *found.images.shape[1:]), np.uint8)
+    images[samples.indices] = found.images[rows]
+    return images
+
+
 def open_run_images(run: Run) -> ImageSet:
     """The image set of a run, opened as it was for training. Raises Problem when it is not on this machine."""
     about = run.description()

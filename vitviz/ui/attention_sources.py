@@ -204,9 +204,9 @@ def _run_images(run: Run) -> np.ndarray | None:
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _images(name: str, fingerprint: str, _run: Run) -> np.ndarray:
-    from vitviz.training.setup import load_images
+    from vitviz.training.setup import load_shown_images
 
-    return load_images(_run)
+    return load_shown_images(_run)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -157,9 +157,9 @@ def _pack_margin(run: Run) -> bytes:
 
 
 def _open_images(run: Run) -> np.ndarray:
-    from vitviz.training.setup import load_images
+    from vitviz.training.setup import load_shown_images
 
-    return load_images(run)
+    return load_shown_images(run)
 
 
 def _respond(request: Request, find: Callable[[str], Run], make: Callable[..., bytes], *which: int) -> Response:

@@ -222,9 +222,9 @@ def _classes_of_clusters(name: str, version: str, _run: Run) -> np.ndarray:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _images(name: str, fingerprint: str, _run: Run) -> np.ndarray:
-    from vitviz.training.setup import load_images
+    from vitviz.training.setup import load_shown_images
 
-    return load_images(_run)
+    return load_shown_images(_run)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
