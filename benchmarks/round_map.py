@@ -157,9 +157,7 @@ def _server(folder: Path) -> Iterator[str]:
     """A Streamlit server over both pages; gives its address."""
     (folder / "app.py").write_text(APP)
     (folder / "page.py").write_text(PAGE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
     command += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none", "--server.address=127.0.0.1"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
@@ -171,6 +169,13 @@ def _server(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _wait_until_healthy(address: str, seconds: float = 60) -> None:
