@@ -32,8 +32,8 @@ def measure(quick: bool) -> list[Row]:
         settings = {"img_size": 32, "patch_size": 8, "num_classes": 10, **shape}
         pairs = 3 if quick else 11
         ours, rival = interleaved(
-            _our_epoch(settings, images, classes, batch_size),
-            _plain_epoch(settings, images, classes, batch_size),
+            our_epoch(settings, images, classes, batch_size),
+            plain_epoch(settings, images, classes, batch_size),
             pairs=pairs,
         )
         rows.append(
@@ -45,7 +45,7 @@ def measure(quick: bool) -> list[Row]:
                 rival / num_images * 1e6,
             )
         )
-        ours, rival = interleaved(_our_embedding(settings, images), _plain_embedding(settings, images), pairs=pairs)
+        ours, rival = interleaved(our_embedding(settings, images), plain_embedding(settings, images), pairs=pairs)
         rows.append(
             Row(
                 f"embedding, {title}",
@@ -58,7 +58,7 @@ def measure(quick: bool) -> list[Row]:
     return rows
 
 
-def _our_epoch(settings: dict, images: np.ndarray, classes: torch.Tensor, batch_size: int):
+def our_epoch(settings: dict, images: np.ndarray, classes: torch.Tensor, batch_size: int):
     model = init_weights(VisionTransformer(**settings), torch.Generator().manual_seed(0))
     optimizer = make_optimizer(model, lr=1e-3, weight_decay=0.05)
     plan = EpochPlan(rows=np.arange(len(images)), batch_size=batch_size, lr=lambda share: 1e-3, seed=0, epoch=0)
@@ -69,7 +69,7 @@ def _our_epoch(settings: dict, images: np.ndarray, classes: torch.Tensor, batch_
     return lambda: train_epoch(model, optimizer, images, loss, plan)
 
 
-def _plain_epoch(settings: dict, images: np.ndarray, classes: torch.Tensor, batch_size: int):
+def plain_epoch(settings: dict, images: np.ndarray, classes: torch.Tensor, batch_size: int):
     model = _timm_model(settings).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
 
@@ -84,12 +84,12 @@ def _plain_epoch(settings: dict, images: np.ndarray, classes: torch.Tensor, batc
     return epoch
 
 
-def _our_embedding(settings: dict, images: np.ndarray):
+def our_embedding(settings: dict, images: np.ndarray):
     model = init_weights(VisionTransformer(**settings), torch.Generator().manual_seed(0))
     return lambda: embed_images(model, images, np.arange(len(images)))
 
 
-def _plain_embedding(settings: dict, images: np.ndarray):
+def plain_embedding(settings: dict, images: np.ndarray):
     model = _timm_model(settings).eval()
 
     @torch.no_grad()
