@@ -12,7 +12,7 @@ ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
 
 _SPOKEN = (
     *("label", "body", "help", "placeholder", "options", "caption", "captions", "alt", "text", "value"),
-    *("delta", "title", "header", "subtitle", "message", "page", "name"),
+    *("delta", "title", "header", "subtitle", "message", "name"),
 )
 _HANGUL = re.compile(r"[가-힣]")
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}")

@@ -10,7 +10,7 @@ from vitviz.ui.language import say
 _PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 SECTIONS: dict[str, list[tuple[str, str, str]]] = {
-    "": [("home", "Home", "home")],
+    "": [("home", "Home", "home"), ("lessons", "Lessons", "school")],
     "Explore": [
         ("supertokens", "Super tokens", "bubble_chart"),
         ("attention", "Attention", "visibility"),

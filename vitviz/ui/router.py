@@ -6,6 +6,7 @@ import streamlit as st
 
 from vitviz.ui import navigation
 from vitviz.ui.language import pick_language
+from vitviz.ui.lessons import follow_lesson
 from vitviz.ui.memory import settle_memory
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -16,5 +17,6 @@ pick_language()
 page = st.navigation(navigation.pages())
 st.set_page_config(page_title=f"{page.title} · vitviz")
 st.logo(str(_ASSETS / "logo.png"), icon_image=str(_ASSETS / "icon.png"), size="large")
+follow_lesson(page.url_path or "home")
 page.run()
 settle_memory()
