@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "pages": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
     "app": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
     "doctor": {"explain", "logs"} | _BELOW_EXPLAIN,
-    "commands": {"doctor", "explain", "logs"} | _BELOW_EXPLAIN,
+    "commands": {"doctor", "explain", "lessons", "logs"} | _BELOW_EXPLAIN,
     "__main__": {"commands", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
 }
 """Floor to the floors of vitviz it may import, besides itself."""

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(verbs)
     _add_looking(verbs)
     _add_making(verbs)
+    _add_lessons(verbs)
     _add_convert(verbs)
     _add_data(verbs)
     return parser
@@ -113,6 +114,14 @@ def _add_looking(verbs) -> None:
     doctor.add_argument("--check-runs", action="store_true", help="compare every byte of every run with its checksum")
     doctor.add_argument("--port", type=int, default=8501, help="the port the app is served on (default: 8501)")
     doctor.set_defaults(command=commands.doctor)
+
+
+def _add_lessons(verbs) -> None:
+    lessons = verbs.add_parser("lessons", help="list the lessons, or check a file that is to be one")
+    kinds = lessons.add_subparsers(metavar="check FILE")
+    check = kinds.add_parser("check", help="say what is wrong with a lesson file")
+    check.add_argument("file", metavar="FILE")
+    lessons.set_defaults(command=commands.lessons, file=None)
 
 
 def _add_making(verbs) -> None:

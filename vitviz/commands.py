@@ -164,6 +164,19 @@ def convert(options: Namespace) -> None:
     print(f"{options.source} -> {out}: " + "\n".join(done.lines()))
 
 
+def lessons(options: Namespace) -> None:
+    """The lessons there are, or what is wrong with a file."""
+    from vitviz.lessons.reading import check_runs, list_lessons, read_lesson
+
+    if options.file is not None:
+        lesson = read_lesson(Path(options.file))
+        check_runs(lesson)
+        print(f"{options.file}: {len(lesson.steps)} steps, about {lesson.minutes} minutes, as it should be")
+        return
+    for lesson in list_lessons():
+        print(lesson if isinstance(lesson, Problem) else f"{lesson.name:20} {lesson.title['en']}")
+
+
 def data_list(options: Namespace) -> None:
     """The named data sets, and whether they are on this machine."""
     from vitviz.data.sets import SETS

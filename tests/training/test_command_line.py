@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shlex
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -11,6 +12,7 @@ import pytest
 
 from vitviz.__main__ import main
 from vitviz.data.sets import open_image_set
+from vitviz.lessons import reading
 from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.training.methods import METHODS
 
@@ -283,3 +285,17 @@ def test_a_run_is_exported_for_its_scores_alone(call, own_copy, tmp_path):
     assert kept.status().state == "finished"
     code, _, err = call(f"export tiny {tmp_path / 'scores'} --scores")
     assert code == 1 and "scores exists" in err
+
+
+# Lessons
+
+
+def test_lessons_are_listed_and_a_file_is_checked_in_one_line(call, tmp_path):
+    code, out, _ = call("lessons")
+    assert code == 0 and "1-feedback" in out and "reshapes an embedding" in out
+    (tmp_path / "mine.toml").write_text("minutes = 5\n")
+    code, _, err = call(f"lessons check {tmp_path / 'mine.toml'}")
+    assert code == 1 and "mine.toml is no lesson: it has no steps" in err
+    shipped = Path(reading.__file__).with_name("2-frozen-mistakes.toml")
+    code, out, _ = call(f"lessons check {shipped}")
+    assert code == 0 and "6 steps" in out
