@@ -13,6 +13,7 @@ import json
 import math
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,8 @@ import numpy as np
 from benchmarks.growth_chart import draw
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 60_000)
-DIM, NUM_CLUSTERS, NUM_ROUNDS = 128, 10, 3
+DIM, NUM_CLUSTERS, NUM_ROUNDS, NUM_ITERATIONS = 128, 10, 3, 20
+_WARM: list[int] = []
 NETWORK = {"img_size": 32, "patch_size": 8, "num_classes": 10, "embed_dim": 48, "depth": 3, "num_heads": 4}
 
 Work = Callable[[], object]
@@ -31,12 +33,16 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Kind:
-    """One thing that is measured: ``make(n)`` -> (ours, rival or None); the rival is tried up to ``rival_limit`` images."""
+    """One thing that is measured: ``make(n)`` -> (ours, rival); the rival is tried up to ``rival_limit`` images.
+
+    Beyond each of ``breaks`` images ours goes another way, so that exponents are fitted apart.
+    """
 
     title: str
     rival: str
     make: Callable[[int], tuple[Work, Work]]
     rival_limit: int = 10**9
+    breaks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,24 +61,45 @@ def measure(kinds: Sequence[str], sizes: Sequence[int]) -> list[Point]:
     import torch
     from threadpoolctl import threadpool_limits
 
+    before, points = torch.get_num_threads(), []
     torch.set_num_threads(1)
-    points = []
-    with threadpool_limits(1):
-        for kind in kinds:
-            for number in sizes:
-                ours, rival = KINDS[kind].make(number)
-                points.append(_in_turns(kind, number, ours, rival if number <= KINDS[kind].rival_limit else None))
-                print(_line(points[-1]), flush=True)
+    try:
+        with threadpool_limits(1):
+            for kind in kinds:
+                for number in sizes:
+                    ours, rival = KINDS[kind].make(number)
+                    points.append(_in_turns(kind, number, ours, rival if number <= KINDS[kind].rival_limit else None))
+                    print(_line(points[-1]), flush=True)
+    finally:
+        torch.set_num_threads(before)
     return points
 
 
 def exponent(points: Sequence[Point], *, of_rival: bool = False) -> float:
     """The slope of log seconds over log images by least squares; nan below two points."""
-    pairs = [(point.num_images, point.rival if of_rival else point.ours) for point in points]
-    known = np.array([(number, seconds) for number, seconds in pairs if seconds is not None])
+    known = np.array(_known(points, of_rival))
     if len(known) < 2:
         return math.nan
     return float(np.polyfit(np.log(known[:, 0]), np.log(known[:, 1]), 1)[0])
+
+
+def exponent_words(points: Sequence[Point], *, of_rival: bool = False) -> str:
+    """``N^1.02 (1,000 to 60,000)``, one for each part of the sizes where another way is taken."""
+    breaks = KINDS[points[0].kind].breaks
+    parts = [
+        [one for one in points if sum(one.num_images > b for b in breaks) == part] for part in range(len(breaks) + 1)
+    ]
+    found = []
+    for part in parts:
+        known = _known(part, of_rival)
+        if len(known) > 1:
+            found.append(f"N^{exponent(part, of_rival=of_rival):.2f} ({known[0][0]:,} to {known[-1][0]:,})")
+    return ", ".join(found) or "too few sizes"
+
+
+def _known(points: Sequence[Point], of_rival: bool) -> list[tuple[int, float]]:
+    pairs = [(point.num_images, point.rival if of_rival else point.ours) for point in points]
+    return [(number, seconds) for number, seconds in pairs if seconds is not None]
 
 
 def table(points: Sequence[Point]) -> str:
@@ -86,19 +113,16 @@ def table(points: Sequence[Point]) -> str:
             f"| {one.num_images:,} | {one.ours:.3g} | {_or_dash(one.rival, '.3g')} | {_or_dash(one.ratio, '.2f')} |"
             for one in own
         ]
-        lines += ["", f"Exponents: ours {exponent(own):.2f}, rival {exponent(own, of_rival=True):.2f}."]
+        lines += ["", f"Ours grows as {exponent_words(own)}, the rival as {exponent_words(own, of_rival=True)}."]
     return "\n".join(lines).strip()
 
 
 def _in_turns(kind: str, number: int, ours: Work, rival: Work | None) -> Point:
-    """One turn to warm up where a turn is short, then as many as fit into some seconds, at least one."""
+    """One turn of each to warm up (where a turn is long, of ours alone), then as many as fit into 20 s, at least one."""
     first = _seconds(ours)
-    turns = max(1, min(7, int(6 / max(first, 1e-3))))
-    if turns == 1:
-        beside = None if rival is None else _seconds(rival)
-        return Point(kind, number, first, beside, beside and beside / first)
-    if rival is not None:
-        rival()
+    turns = max(1, min(7, int(20 / max(first, 1e-3))))
+    if rival is not None and first < 10:
+        rival()  # so that neither pays for what the first turn alone costs
     pairs = [(_seconds(ours), None if rival is None else _seconds(rival)) for _ in range(turns)]
     own = statistics.median(pair[0] for pair in pairs)
     if rival is None:
@@ -118,10 +142,10 @@ def _images(number: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (number, 32, 32, 3), np.uint8)
 
 
-def _blobs(number: int, seed: int = 0) -> np.ndarray:
-    """Overlapping blobs (N, 128) float32: Lloyd takes tens of iterations."""
+def _blobs(number: int, seed: int = 0, *, spread: float = 0.5) -> np.ndarray:
+    """Overlapping blobs (N, 128) float32, their means ``spread`` apart in every direction."""
     rng = np.random.default_rng(0)
-    means = rng.normal(size=(NUM_CLUSTERS, DIM)).astype(np.float32) * 0.5
+    means = rng.normal(size=(NUM_CLUSTERS, DIM)).astype(np.float32) * np.float32(spread)
     labels = rng.integers(0, NUM_CLUSTERS, number)
     return means[labels] + np.random.default_rng(seed).standard_normal((number, DIM), np.float32)
 
@@ -149,20 +173,28 @@ def _kmeans(number: int) -> tuple[Work, Work]:
 
     from vitviz.clustering.kmeans import kmeans, plus_plus_centers
 
-    points = torch.from_numpy(_blobs(number))
+    points = torch.from_numpy(_blobs(number, spread=0.02))  # hardly apart: no size converges early
     centers = plus_plus_centers(points, NUM_CLUSTERS, torch.Generator().manual_seed(0))
     array, start = points.numpy(), centers.numpy()
-    ours = partial(kmeans, points, NUM_CLUSTERS, centers=centers)
-    return ours, lambda: KMeans(NUM_CLUSTERS, init=start, n_init=1, tol=1e-4).fit(array)
+    ours = partial(kmeans, points, NUM_CLUSTERS, centers=centers, max_iterations=NUM_ITERATIONS, tolerance=0.0)
+    return ours, lambda: _quiet(KMeans(NUM_CLUSTERS, init=start, n_init=1, tol=0.0, max_iter=NUM_ITERATIONS).fit, array)
+
+
+def _quiet(work: Callable, *arguments: object) -> object:
+    """Without the warning that it did not converge, which is meant."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return work(*arguments)
 
 
 def _map(number: int) -> tuple[Work, Work]:
     from vitviz.clustering.projection import ENGINES, project_rounds
 
     rounds = [_blobs(number, seed) for seed in range(NUM_ROUNDS)]
-    small = [one[:200] for one in rounds]
-    for engine in ("aligned_umap", "umap"):  # the first fit of a process compiles for tens of seconds
-        project_rounds(small, engine, seed=0)
+    # the first fits of a process compile for tens of seconds, and above 4,096 images other parts
+    for engine, size in (("aligned_umap", 200), ("umap", 200), ("warm_umap", 5_000)) if not _WARM else ():
+        _quiet(partial(project_rounds, [_blobs(size, seed) for seed in range(2)], engine, seed=0))
+    _WARM.append(number)
     return partial(project_rounds, rounds, "auto", seed=0), partial(ENGINES["umap"], rounds, 0)
 
 
@@ -188,10 +220,13 @@ def _affinity(number: int) -> tuple[Work, Work]:
 KINDS = {
     "training": Kind("Training, one epoch (32 px, patch 8, D 48, depth 3)", "plain timm + torch loop", _training),
     "embedding": Kind("Embedding with the same network", "plain timm loop", _embedding),
-    "kmeans": Kind("k-means to convergence (D 128, k 10, same centers)", "scikit-learn", _kmeans),
-    "map": Kind("Maps of 3 rounds (D 128)", "umap-learn, every round anew", _map, rival_limit=10_000),
+    "kmeans": Kind("k-means, 20 iterations (D 128, k 10, same centers)", "scikit-learn", _kmeans),
+    "map": Kind("Maps of 3 rounds (D 128)", "umap-learn, every round anew", _map, rival_limit=10_000, breaks=(5_000,)),
     "affinity": Kind(
-        "Affinity from neighbours (256 numbers an image)", "SDPA over as many tokens, width 256", _affinity
+        "Affinity from neighbours (256 numbers an image)",
+        "other work of the same order: SDPA over as many tokens, width 256",
+        _affinity,
+        breaks=(10_000,),
     ),
 }
 
@@ -235,7 +270,7 @@ def series_of(points: Sequence[Point]) -> list[tuple[str, str, list[tuple[int, f
         own = [point for point in points if point.kind == kind]
         ours = [(point.num_images, point.ours) for point in own]
         rival = [(point.num_images, point.rival) for point in own if point.rival is not None]
-        words = f"ours ∝ N^{exponent(own):.2f}, rival ∝ N^{exponent(own, of_rival=True):.2f}"
+        words = f"ours ∝ {exponent_words(own)}; rival ∝ {exponent_words(own, of_rival=True)}"
         found.append((KINDS[kind].title, KINDS[kind].rival, ours, rival, words))
     return found
 

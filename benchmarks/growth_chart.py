@@ -4,8 +4,8 @@ import html
 import math
 from collections.abc import Sequence
 
-WIDTH, HEIGHT, COLUMNS = 360, 250, 2
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 46, 34
+WIDTH, HEIGHT, COLUMNS = 440, 260, 2
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 54, 34
 OURS, RIVAL, INK = "#2f7fd0", "#e07b00", "#808890"
 
 Pairs = Sequence[tuple[int, float]]
@@ -33,7 +33,8 @@ def _panel(one: tuple[str, str, Pairs, Pairs, str], x: int, y: int) -> str:
     scale = _Scale([pair[0] for pair in everything], [pair[1] for pair in everything])
     parts = [
         f'<text x="{LEFT}" y="16" font-size="12" font-weight="600">{html.escape(title)}</text>',
-        f'<text x="{LEFT}" y="32">{html.escape(f"{words}; rival: {rival}")}</text>',
+        f'<text x="{LEFT}" y="30" font-size="10">{html.escape(words)}</text>',
+        f'<text x="{LEFT}" y="42" font-size="10">{html.escape(f"rival: {rival}")}</text>',
         *scale.grid(),
         _line(ours, scale, OURS, ""),
         _line(beside, scale, RIVAL, ' stroke-dasharray="5 4"'),

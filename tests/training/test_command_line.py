@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shlex
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pandas
@@ -12,7 +11,6 @@ import pytest
 
 from vitviz.__main__ import main
 from vitviz.data.sets import open_image_set
-from vitviz.lessons import reading
 from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.training.methods import METHODS
 
@@ -296,6 +294,8 @@ def test_lessons_are_listed_and_a_file_is_checked_in_one_line(call, tmp_path):
     (tmp_path / "mine.toml").write_text("minutes = 5\n")
     code, _, err = call(f"lessons check {tmp_path / 'mine.toml'}")
     assert code == 1 and "mine.toml is no lesson: it has no steps" in err
-    shipped = Path(reading.__file__).with_name("2-frozen-mistakes.toml")
-    code, out, _ = call(f"lessons check {shipped}")
-    assert code == 0 and "6 steps" in out
+    step = '[[step]]\npage = "home"\ntext.en = "a"\ntext.ko = "가"\n'
+    words = "".join(f'{key}.{language} = "a"\n' for key in ("title", "summary") for language in ("en", "ko"))
+    (tmp_path / "mine.toml").write_text(f"minutes = 5\n{words}{step}", encoding="utf-8")
+    code, out, _ = call(f"lessons check {tmp_path / 'mine.toml'}")
+    assert code == 0 and "1 steps, about 5 minutes" in out
