@@ -40,6 +40,7 @@ TINY = {
         "num_restarts": 2,
         "projection": "none",
     },
+    "spectral": {"limit": 200, "first_neighbors": 5, "max_rounds": 2, "num_restarts": 2, "projection": "none"},
     "supertokens": {
         "dataset": "digits",
         "img_size": 32,

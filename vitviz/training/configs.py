@@ -6,6 +6,7 @@ from typing import Any
 from vitviz.training.coat_config import CoatConfig
 from vitviz.training.deep_clustering_config import DeepClusteringConfig, control_of
 from vitviz.training.idec_config import IdecConfig
+from vitviz.training.spectral import SpectralConfig
 from vitviz.training.subspace_config import SubspaceConfig
 from vitviz.training.supertokens_config import SuperTokensConfig
 
@@ -15,6 +16,7 @@ CONFIGS: dict[str, type] = {
     "supertokens": SuperTokensConfig,
     "subspace": SubspaceConfig,
     "coat": CoatConfig,
+    "spectral": SpectralConfig,
 }
 
 CONTROLS: dict[str, Callable[[Any], dict[str, Any] | None]] = {"deep_clustering": control_of}

@@ -109,10 +109,9 @@ def _sample_size(config: Any) -> int:
     if isinstance(config, SubspaceConfig):
         size = MAX_DENSE_IMAGES
     else:
-        batches = 8 if config.batch_size <= 64 else 2
-        size = max(
-            batches * config.batch_size / (1 - config.held_out_fraction), _LEAST_IMAGES, 12 * config.num_clusters
-        )
+        batch_size = getattr(config, "batch_size", 32)  # a method without steps has none
+        batches = 8 if batch_size <= 64 else 2
+        size = max(batches * batch_size / (1 - config.held_out_fraction), _LEAST_IMAGES, 12 * config.num_clusters)
     return min(math.ceil(size), config.limit or math.ceil(size))
 
 

@@ -11,7 +11,7 @@ from vitviz.config import from_plain, unknown_name
 from vitviz.errors import Problem
 from vitviz.ranks import Ranks
 from vitviz.runs.folder import Run
-from vitviz.training import coat, deep_clustering, idec, subspace, subspace_model, supertokens
+from vitviz.training import coat, deep_clustering, idec, spectral, subspace, subspace_model, supertokens
 from vitviz.training.configs import CONFIGS, CONTROLS
 
 
@@ -47,6 +47,9 @@ METHODS: dict[str, Method] = {
         is_shareable=False,
     ),
     "coat": Method(config=CONFIGS["coat"], train=coat.train_coat, embed=coat.embed_with),
+    "spectral": Method(
+        config=CONFIGS["spectral"], train=spectral.train_spectral, embed=spectral.embed_with, is_shareable=False
+    ),
 }
 
 

@@ -53,6 +53,11 @@ DEEP_CLUSTERING: dict[str, Preset] = {
         title="Digits without labels",
         why="IDEC on a small autoencoder: 30 updates in ten rounds sharpen the clusters, and no label is ever used.",
     ),
+    "digits-spectral": Preset(
+        method="spectral",
+        title="Digits by their neighbours",
+        why="No network, no label: spectral clustering of the pixels for 3, 6, 12, 24, 48 and 96 neighbours, one a round.",
+    ),
     "digits-pseudo-labels": Preset(
         method="deep_clustering",
         title="Digits on pseudo-labels",

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from vitviz.runs.folder import Run
+from vitviz.training.configs import CONFIGS
 from vitviz.ui.language import say
 
 _PAGES = Path(__file__).resolve().parents[2] / "pages"
@@ -23,14 +24,9 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
 }
 """Section to (file name, title, Material icon)."""
 
-METHOD_PAGES = {
-    "deep_clustering": "deep_clustering",
-    "idec": "deep_clustering",
-    "supertokens": "supertokens",
-    "subspace": "subspace",
-    "coat": "coat",
-}
-"""The page that shows the runs of a method."""
+_WITH_ROUNDS = "deep_clustering"
+METHOD_PAGES = {noun: noun if noun in ("supertokens", "subspace", "coat") else _WITH_ROUNDS for noun in CONFIGS}
+"""The page that shows the runs of a method: its own, or that of everything with rounds."""
 
 _NEED_WEIGHTS = ("supertokens", "subspace", "coat")
 
