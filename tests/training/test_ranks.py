@@ -31,8 +31,13 @@ SETTINGS = {
 LONG = 120
 
 
+SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+"""What the recipes of docs/cluster.md let torchrun pass on."""
+
+
 def _command(name: str, num_processes: int, *words: str, method: str = "deep_clustering", **changes) -> list[str]:
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}", "-m"]
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+    launch += [f"--signals-to-handle={SIGNALS}", "--shutdown-timeout=60", "-m"]
     sets = [f"--set={key}={value}" for key, value in changes.items()]
     alone = [sys.executable, "-m", "vitviz", "train"]
     launched = [sys.executable, *launch, "vitviz", "train"]
@@ -120,6 +125,36 @@ def test_a_lost_process_ends_the_launch_and_going_on_comes_to_the_same(root, alo
         launch.communicate()
     assert run.status().state in ("failed", "cancelled", "interrupted")
     _assert_same(_train(root, "lost", 2, "--resume"), alone)
+
+
+def _stopped_by(root: Path, number: signal.Signals, num_records: int, *arguments, **settings) -> Run:
+    """The run of a launch of two that gets a signal as soon as so many records are there, and must end by it."""
+    command, environment = _command(*arguments, **settings), _environment(root)
+    launch = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    run, deadline = Run(root / "runs" / arguments[0]), time.monotonic() + LONG
+    try:
+        while len(run.metrics()) < num_records and time.monotonic() < deadline:
+            assert launch.poll() is None
+            time.sleep(0.02)
+        launch.send_signal(number)
+        assert launch.wait(60) != 0
+    finally:
+        launch.kill()
+        launch.communicate()
+    return run
+
+
+def test_signals_that_the_launcher_passes_on_stop_all_at_one_record_and_going_on_comes_to_the_same(root):
+    settings = {**SETTINGS, "epochs": 60, "limit": 200}
+    whole = _train(root, "whole", 1, **settings)
+    run = _stopped_by(root, signal.SIGUSR1, 1, "asked", 2, **settings)
+    assert run.status().state == "interrupted"
+    records, place = run.metrics(), run.resume_point()[1]
+    # what was written last is what it goes on from: no rank had begun with another record
+    assert 1 <= len(records) < 60 and place["num_records"] == len(records) and place["epoch"] == len(records)
+    run = _stopped_by(root, signal.SIGTERM, len(records) + 1, "asked", 2, "--resume")
+    assert run.status().state == "cancelled" and len(records) < len(run.metrics()) < 60
+    _assert_same(_train(root, "asked", 2, "--resume"), whole)
 
 
 def test_what_cannot_be_shared_is_refused_in_one_sentence_told_once(root):
