@@ -24,8 +24,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         maps = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         weight = 1.0 if self.counts else 0.0
-        number = self.ranks.add(maps.new_tensor(weight * maps.numel() / maps.shape[1]))
-        mean = _SumOfAll.apply(weight * maps.sum(dim=(0, 2, 3)), self.ranks) / number
+        own_number = maps.new_tensor([maps.numel() / maps.shape[1]])
+        totals = _SumOfAll.apply(weight * torch.cat([maps.sum(dim=(0, 2, 3)), own_number]), self.ranks)
+        mean, number = totals[:-1] / totals[-1], totals[-1].detach()
         centred = maps - mean[:, None, None]
         # of the centred maps: the difference of two large sums would lose the digits of a small variance
         variance = _SumOfAll.apply(weight * centred.square().sum(dim=(0, 2, 3)), self.ranks) / number
