@@ -31,7 +31,9 @@ from vitviz.clustering.self_expression import express
 from vitviz.data.sets import open_image_set
 from vitviz.errors import Problem
 from vitviz.nn.subspace import SubspaceAutoencoder, subspace_loss
-from vitviz.training.loop import EpochPlan, make_optimizer, train_epoch
+from vitviz.training.feed import EpochPlan
+from vitviz.training.loop import train_epoch
+from vitviz.training.state import make_optimizer
 from vitviz.training.subspace_config import SubspaceConfig
 from vitviz.training.subspace_model import build_model, encode_all, to_pixels
 from vitviz.training.subspace_rounds import cluster_coefficients

@@ -10,7 +10,9 @@ from torch.nn import functional as F
 from benchmarks.table import Row, interleaved, main
 from vitviz.nn.torchvision_import import import_torchvision
 from vitviz.nn.vit import VisionTransformer, init_weights
-from vitviz.training.loop import EpochPlan, embed_images, make_optimizer, train_epoch
+from vitviz.training.feed import EpochPlan
+from vitviz.training.loop import embed_images, train_epoch
+from vitviz.training.state import make_optimizer
 
 SHAPES = {
     "digits shape (32 px, patch 8, D 48, depth 3), batch 32": ({"embed_dim": 48, "depth": 3, "num_heads": 4}, 32, 640),

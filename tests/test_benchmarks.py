@@ -1,59 +1,38 @@
-"""The parts of benchmarks that compute: exponents, tables and charts. What they time is not tested."""
-
-import math
-import xml.etree.ElementTree as ET
+"""The benchmarks of GPUs and of several processes: they run on any machine, and their tables say what they hold."""
 
 import pytest
+import torch
 
-from benchmarks.growth import KINDS, Point, exponent, measure, series_of, table
-from benchmarks.growth_chart import draw
+from benchmarks import gpu, ranks
 
-NAMESPACE = "{http://www.w3.org/2000/svg}"
-
-
-def power_law(kind: str, power: float, *, rival_power: float | None = None) -> list[Point]:
-    def beside(number: int) -> float | None:
-        return None if rival_power is None else 1e-4 * number**rival_power
-
-    return [
-        Point(kind, number, 1e-3 * number**power, beside(number), None) for number in (1_000, 3_000, 10_000, 60_000)
-    ]
+CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("power", [0.9, 1.0, 2.0])
-def test_the_exponent_of_a_power_law_is_its_power(power):
-    points = power_law("training", power, rival_power=2 * power)
-    assert exponent(points) == pytest.approx(power)
-    assert exponent(points, of_rival=True) == pytest.approx(2 * power)
+def test_a_network_is_measured_on_a_cpu_too(capsys):
+    figures = gpu.measure("autoencoder", CPU, compile_it=False, num_steps=1, num_turns=1)
+    assert [figure.work for figure in figures] == ["training", "embedding"]
+    assert all(figure.images_per_second > 0 and figure.share > 0 for figure in figures)
+    gpu.print_table(figures, "CPU, of a test")
+    machine, head, *lines = capsys.readouterr().out.splitlines()
+    assert machine == "CPU, of a test" and head.split()[0] == "network" and len(lines) == 2
+    assert all("autoencoder" in line and "%" in line for line in lines)
 
 
-def test_there_is_no_exponent_of_less_than_two_points():
-    assert math.isnan(exponent(power_law("map", 1.0)[:1])) and math.isnan(
-        exponent(power_law("map", 1.0), of_rival=True)
-    )
+@pytest.mark.parametrize("network", ["digits", "autoencoder"])
+def test_the_work_of_a_network_is_that_of_its_products(network):
+    about = gpu.NETWORKS[network]
+    model = about.build()
+    flops = gpu._flops(model, about, CPU)
+    tokens = (about.img_size // about.config.patch_size) ** 2 + 1 if network == "digits" else 1
+    linear = sum(2 * layer.weight.numel() for layer in model.modules() if isinstance(layer, torch.nn.Linear))
+    # every token passes the linear layers, but for the head; attention and the patches come on top
+    assert 0.9 * linear * tokens < flops["embedding"] < 1.3 * linear * tokens
+    assert 2 * flops["embedding"] < flops["training"] <= 3 * flops["embedding"]
 
 
-def test_a_rival_that_was_not_measured_is_named_so_in_the_table():
-    lines = table(power_law("map", 1.0)).splitlines()
-    assert sum("not measured | not measured" in line for line in lines) == 4
-    assert KINDS["map"].rival in lines[0]
-
-
-def test_the_chart_has_a_panel_for_each_kind_with_its_points_and_is_well_formed():
-    points = power_law("training", 1.0, rival_power=1.1) + power_law("affinity", 1.2, rival_power=2.0)
-    root = ET.fromstring(draw(series_of(points)))
-    panels = root.findall(f"{NAMESPACE}g")
-    assert [len(panel.findall(f"{NAMESPACE}circle")) for panel in panels] == [8, 8]
-    texts = " ".join(text.text for text in root.iter(f"{NAMESPACE}text"))
-    assert "ours ∝ N^1.00 (1,000 to 60,000); rival ∝ N^1.10 (1,000 to 60,000)" in texts
-    assert "ours ∝ N^1.20 (1,000 to 10,000)" in texts and KINDS["affinity"].title in texts
-
-
-def test_a_small_measurement_gives_every_size_of_a_kind(capsys):
-    points = measure(["kmeans", "affinity"], [60, 120])
-    assert [(point.kind, point.num_images) for point in points] == [
-        *(("kmeans", number) for number in (60, 120)),
-        *(("affinity", number) for number in (60, 120)),
-    ]
-    assert all(point.ours >= 0 and point.rival >= 0 for point in points)
-    assert capsys.readouterr().out.count("images:") == 4
+def test_the_table_of_processes_shows_medians_and_the_median_gain_of_a_turn():
+    first, pair, threads = map(str, ranks.TEAMS)
+    speeds = {first: [10.0, 20.0, 30.0], pair: [20.0, 20.0, 90.0], threads: [5.0, 10.0, 15.0]}
+    head, row = ranks.table({"training": speeds})
+    assert head[0] == "work" and head[1].startswith("1 process x 1 thread,") and len(head) == len(row) == 6
+    assert row == ("training", "20", "20", "10", "2.00x", "0.50x")

@@ -25,7 +25,7 @@ from vitviz.errors import Problem
 from vitviz.nn.vit import ViTOutput
 from vitviz.runs import atomic, tensors
 from vitviz.runs.folder import Run
-from vitviz.training import deep_clustering, loop
+from vitviz.training import deep_clustering, feed, loop
 from vitviz.training.drive import drive
 from vitviz.training.methods import METHODS, config_of
 from vitviz.training.setup import start_run
@@ -98,7 +98,7 @@ class Bench:
             seen.append(1)
             return spoil(pixels) if len(seen) > after else pixels
 
-        self.patch.setattr(loop, "apply_draws", change)
+        self.patch.setattr(feed, "apply_draws", change)
 
 
 @pytest.fixture

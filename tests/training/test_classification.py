@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from vitviz.data.sets import open_image_set
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run
-from vitviz.training import loop
+from vitviz.training import feed
 from vitviz.training.drive import drive
 from vitviz.training.methods import METHODS, config_of
 from vitviz.training.photo_augment import PhotoAugment
@@ -69,11 +69,11 @@ def test_pictures_loaded_by_other_processes_are_the_same(start):
     images = load_images(run)
     config = config_of(run)
     transform = PhotoAugment(config, run.description().img_size)
-    plan = loop.EpochPlan(rows=np.arange(40), batch_size=8, lr=lambda share: 0.0, seed=1, epoch=2, transform=transform)
+    plan = feed.EpochPlan(rows=np.arange(40), batch_size=8, lr=lambda share: 0.0, seed=1, epoch=2, transform=transform)
     batches = [np.arange(8), np.arange(8, 16)]
-    here = [pixels for _, pixels in loop._load(images, batches, plan, torch.device("cpu"), torch.Generator())]
+    here = [pixels for _, pixels in feed.load_batches(images, batches, plan, torch.device("cpu"), torch.Generator())]
     others = DataLoader(
-        loop._Pictures(images, plan), batch_sampler=batches, num_workers=1, multiprocessing_context="fork"
+        feed._Pictures(images, plan), batch_sampler=batches, num_workers=1, multiprocessing_context="fork"
     )
     assert all(torch.equal(one, other) for one, other in zip(here, others, strict=True))
 

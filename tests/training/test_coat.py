@@ -235,14 +235,14 @@ def test_an_image_seen_twice_in_an_epoch_is_changed_anew(start, monkeypatch):
     from vitviz.training import loop
 
     run, seen = start("twice", "coat", train_share=0.1, epochs=1), []
-    load = loop._load
+    load = loop.load_batches
 
     def watch(*arguments):
         for rows, pixels in load(*arguments):
             seen.extend(zip(rows, pixels, strict=True))
             yield rows, pixels
 
-    monkeypatch.setattr(loop, "_load", watch)
+    monkeypatch.setattr(loop, "load_batches", watch)
     next(METHODS["coat"].train(config_of(run), run))
     images = {int(row) % 200 for row, _ in seen}
     assert (len(seen), len(images)) == (100, 10)

@@ -14,17 +14,14 @@ from vitviz.data.sets import open_image_set
 from vitviz.errors import Problem
 from vitviz.nn.embed import SuperTokenEmbed
 from vitviz.nn.vit import ViTOutput
-from vitviz.training.deep_clustering import (
-    build_model,
-    cluster_distance,
-    deep_clustering_loss,
-    embed_with,
-    take_embedding,
-)
+from vitviz.training.deep_clustering import build_model, embed_with
 from vitviz.training.deep_clustering_config import DeepClusteringConfig, control_of
+from vitviz.training.deep_clustering_loss import cluster_distance, deep_clustering_loss, take_embedding
 from vitviz.training.drive import drive
-from vitviz.training.loop import EpochPlan, embed_images, make_optimizer, train_epoch
+from vitviz.training.feed import EpochPlan
+from vitviz.training.loop import embed_images, train_epoch
 from vitviz.training.setup import start_run
+from vitviz.training.state import make_optimizer
 
 SCORES = ("nmi", "acc", "ari", "ami", "top1")
 
@@ -345,7 +342,7 @@ def broken_after(monkeypatch, *, batches: int, value: float) -> None:
             images[0, 0, 0, 0] = value
         return images
 
-    monkeypatch.setattr("vitviz.training.loop.apply_draws", spoil)
+    monkeypatch.setattr("vitviz.training.feed.apply_draws", spoil)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -10,15 +10,9 @@ from torch.nn import functional as F
 
 from vitviz.errors import Problem
 from vitviz.nn.vit import VisionTransformer, init_weights
-from vitviz.training.loop import (
-    EpochPlan,
-    cosine_lr,
-    embed_images,
-    load_state_tensors,
-    make_optimizer,
-    state_tensors,
-    train_epoch,
-)
+from vitviz.training.feed import EpochPlan
+from vitviz.training.loop import embed_images, train_epoch
+from vitviz.training.state import cosine_lr, load_state_tensors, make_optimizer, state_tensors
 
 CLASSES = torch.arange(60) % 10
 

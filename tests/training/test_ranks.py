@@ -31,8 +31,13 @@ SETTINGS = {
 LONG = 120
 
 
+SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+"""What the recipes of docs/cluster.md let torchrun pass on."""
+
+
 def _command(name: str, num_processes: int, *words: str, method: str = "deep_clustering", **changes) -> list[str]:
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}", "-m"]
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+    launch += [f"--signals-to-handle={SIGNALS}", "--shutdown-timeout=60", "-m"]
     sets = [f"--set={key}={value}" for key, value in changes.items()]
     alone = [sys.executable, "-m", "vitviz", "train"]
     launched = [sys.executable, *launch, "vitviz", "train"]
@@ -120,6 +125,51 @@ def test_a_lost_process_ends_the_launch_and_going_on_comes_to_the_same(root, alo
         launch.communicate()
     assert run.status().state in ("failed", "cancelled", "interrupted")
     _assert_same(_train(root, "lost", 2, "--resume"), alone)
+
+
+def _stopped_by(root: Path, number: signal.Signals, num_records: int, *arguments, **settings) -> Run:
+    """The run of a launch of two that gets a signal as soon as so many records are there, and must end by it."""
+    command, environment = _command(*arguments, **settings), _environment(root)
+    launch = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    run, deadline = Run(root / "runs" / arguments[0]), time.monotonic() + LONG
+    try:
+        while len(run.metrics()) < num_records and time.monotonic() < deadline:
+            assert launch.poll() is None
+            time.sleep(0.02)
+        launch.send_signal(number)
+        assert launch.wait(60) != 0
+    finally:
+        launch.kill()
+        launch.communicate()
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(root) -> Run:
+    """A run of more epochs by two processes that nobody stops."""
+    return _train(root, "undisturbed", 2, **SETTINGS | {"epochs": 20, "limit": 120})
+
+
+@pytest.mark.parametrize(
+    ("number", "state"),
+    [(signal.SIGUSR1, "interrupted"), pytest.param(signal.SIGTERM, "cancelled", marks=pytest.mark.full)],
+)
+def test_a_signal_that_the_launcher_passes_on_stops_all_and_going_on_comes_to_the_same_bits(
+    root, undisturbed, number, state
+):
+    name = f"got-{number.name.lower()}"
+    run = _stopped_by(root, number, 1, name, 2, **SETTINGS | {"epochs": 20, "limit": 120})
+    assert run.status().state == state
+    records, place = run.metrics(), run.resume_point()[1]
+    assert 1 <= place["num_records"] <= len(records) < 20
+    if number == signal.SIGUSR1:
+        # what was written last is what it goes on from: no rank had begun with another record
+        assert place["num_records"] == place["epoch"] == len(records)
+    run = _train(root, name, 2, "--resume")
+    ours, theirs = run.weights(), undisturbed.weights()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    assert [record["loss"] for record in run.metrics()] == [record["loss"] for record in undisturbed.metrics()]
+    assert all(np.array_equal(run.round(index).labels, undisturbed.round(index).labels) for index in range(2))
 
 
 def test_what_cannot_be_shared_is_refused_in_one_sentence_told_once(root):

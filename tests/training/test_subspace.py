@@ -22,7 +22,7 @@ from vitviz.runs import atomic
 from vitviz.runs.folder import Run, find_run
 from vitviz.training import subspace, subspace_solving
 from vitviz.training.drive import drive, make_projection
-from vitviz.training.loop import mix_seeds
+from vitviz.training.feed import mix_seeds
 from vitviz.training.methods import METHODS, config_of
 from vitviz.training.planned_records import count_records
 from vitviz.training.setup import load_images

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitviz.clustering.kmeans import KMeansResult, assign, check_points, kmeans
+from vitviz.clustering.kmeans import KMeansResult, assign, check_points, kmeans, sums_of
 from vitviz.errors import Problem
 from vitviz.ranks import SOLO, Ranks
 
@@ -137,5 +137,4 @@ def _fit(model, points: Tensor) -> Tensor:
 
 def _cluster_means(points: Tensor, labels: Tensor, num_clusters: int) -> Tensor:
     counts = torch.bincount(labels, minlength=num_clusters).clamp(min=1)
-    sums = torch.zeros(num_clusters, points.shape[1], device=points.device).index_add_(0, labels, points.float())
-    return sums / counts[:, None]
+    return sums_of(points.float(), labels, num_clusters) / counts[:, None]

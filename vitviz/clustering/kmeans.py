@@ -70,6 +70,7 @@ def plus_plus_centers(points: Tensor, num_clusters: int, generator: torch.Genera
     chosen = [first]
     nearest = _squared_distances(points, norms, points[first]).squeeze(1)
     for _ in range(num_clusters - 1):
+        # drawn on the CPU: a cumulative sum is not added in one order on a GPU, and N numbers a center are little to move
         candidates = _draw(nearest.cpu(), num_candidates, generator).to(points.device)
         distances = torch.minimum(_squared_distances(points, norms, points[candidates]), nearest[:, None])
         best = distances.sum(dim=0).argmin()
@@ -87,6 +88,19 @@ def assign(points: Tensor, centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     nearest, labels = distances.topk(min(2, len(centers)), dim=1, largest=False)
     runner_up = nearest[:, 1] if len(centers) > 1 else torch.full_like(nearest[:, 0], float("inf"))
     return labels[:, 0], nearest[:, 0], runner_up
+
+
+def sums_of(points: Tensor, labels: Tensor, num_clusters: int) -> Tensor:
+    """The sum (K, D) of the points (N, D) of every label (N,), added in one order on any device."""
+    sums = points.new_zeros(num_clusters, points.shape[1])
+    if points.device.type == "cpu":
+        return sums.index_add_(0, labels, points)
+    # index_add_ adds in another order every time on a GPU; a product with 0/1 rows does not
+    step = max(2**22 // num_clusters, 1024)
+    for part, ids in zip(points.split(step), labels.split(step), strict=True):
+        members = points.new_zeros(len(part), num_clusters).scatter_(1, ids[:, None], 1.0)
+        sums.addmm_(members.T, part)
+    return sums
 
 
 def check_points(points: Tensor, num_clusters: int) -> None:
@@ -129,7 +143,7 @@ def _totals(
     points: Tensor, labels: Tensor, previous: Tensor, num_clusters: int, ranks: Ranks
 ) -> tuple[Tensor, Tensor, bool]:
     """Counts (K,) and sums (K, D) over the points of all ranks, and whether no label changed, by one all-reduce."""
-    counts, sums = torch.bincount(labels, minlength=num_clusters), _sums(points, labels, num_clusters)
+    counts, sums = torch.bincount(labels, minlength=num_clusters), sums_of(points, labels, num_clusters)
     is_settled = torch.equal(labels, previous)
     if ranks.size == 1:
         return counts, sums, is_settled
@@ -158,18 +172,6 @@ def _means(
     far = (points[largest] - means[counts.argmax()]).square().sum(dim=1)
     means[empty[:num_reseeded]] = points[largest[far.topk(num_reseeded).indices]]
     return means, num_reseeded
-
-
-def _sums(points: Tensor, labels: Tensor, num_clusters: int) -> Tensor:
-    sums = points.new_zeros(num_clusters, points.shape[1])
-    if points.device.type == "cpu":
-        return sums.index_add_(0, labels, points)
-    # index_add_ adds in another order every time on a GPU; a product with 0/1 rows does not
-    step = max(2**22 // num_clusters, 1024)
-    for part, ids in zip(points.split(step), labels.split(step), strict=True):
-        members = points.new_zeros(len(part), num_clusters).scatter_(1, ids[:, None], 1.0)
-        sums.addmm_(members.T, part)
-    return sums
 
 
 def _mean_variance(points: Tensor) -> float:

@@ -71,6 +71,12 @@ def to_tensor(images: np.ndarray, device: torch.device | str, dtype: torch.dtype
     pixels = torch.from_numpy(np.require(images, np.uint8, ["C", "W"]))
     if device.type == "cuda":
         pixels = pixels.pin_memory().to(device, non_blocking=True)
-    pixels = pixels.to(device).permute(0, 3, 1, 2)
-    scaled = pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
-    return scaled.to(dtype or torch.float32)
+    return scale_pixels(pixels.to(device)).to(dtype or torch.float32)
+
+
+def scale_pixels(pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels (B, H, W, 3) uint8, wherever they are, as a contiguous tensor (B, 3, H, W) in [-1, 1], float32, there."""
+    import torch
+
+    floats = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    return floats.div_(127.5).sub_(1)

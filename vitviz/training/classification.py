@@ -19,21 +19,14 @@ from vitviz.errors import Problem
 from vitviz.nn.vit import VisionTransformer
 from vitviz.runs.folder import Run
 from vitviz.training.classification_config import ClassificationConfig
-from vitviz.training.loop import (
-    EpochPlan,
-    LossFunction,
-    cosine_lr,
-    embed_images,
-    load_state_tensors,
-    make_optimizer,
-    mix_seeds,
-    state_tensors,
-    train_epoch,
-)
+from vitviz.training.compiling import compiled
+from vitviz.training.feed import EpochPlan, mix_seeds
+from vitviz.training.loop import LossFunction, embed_images, train_epoch
 from vitviz.training.photo_augment import PhotoAugment, mix_batch
 from vitviz.training.rounds import RoundInputs, save_and_score
 from vitviz.training.setup import load_images
 from vitviz.training.shared_run import ranks_of
+from vitviz.training.state import cosine_lr, load_state_tensors, make_optimizer, state_tensors
 
 Record = dict[str, Any]
 BuildModel = Callable[..., VisionTransformer]
@@ -76,7 +69,7 @@ class ClassifierBench:
         check_counts(int((~self.samples.held_out).sum()), config.num_clusters)
         self.bfloat16 = config.bfloat16 == "on"
         model = build_model(config, img_size=about.img_size, num_classes=self.num_classes, seed=config.seed)
-        self.model = model.to(self.device)
+        self.model = compiled(model.to(self.device), config.compile, self.device)
         self.optimizer = make_optimizer(self.model, lr=config.lr, weight_decay=config.weight_decay)
         self.augment = PhotoAugment(config, about.img_size)
 

@@ -39,6 +39,7 @@ class ClassificationConfig:
     cutmix: float = 1.0
     label_smoothing: float = 0.1
     bfloat16: Literal["auto", "on", "off"] = "auto"
+    compile: Literal["off", "on"] = "off"
     # what is kept
     num_clusters: int = 10
     num_restarts: int = 10

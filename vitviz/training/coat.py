@@ -36,9 +36,11 @@ from vitviz.training.classification import Record
 from vitviz.training.coat_config import CLUSTERED, CoatConfig
 from vitviz.training.coat_schedule import Width, clustering_of, follow, prototype_shares
 from vitviz.training.distillation import distillation_loss, find_teacher
+from vitviz.training.feed import mix_seeds
 from vitviz.training.photo_augment import mix_batch
 from vitviz.training.run_weights import put_weights
 from vitviz.training.setup import load_images
+from vitviz.training.state import check_finite
 
 
 def train_coat(config: CoatConfig, run: Run) -> Iterator[Record]:
@@ -97,7 +99,7 @@ def load_start(model: CoaT, source: str) -> None:
     The head stays as it is where the classes are others. Raises: Problem when there is no such thing or it does not fit.
     """
     weights = _read_start(source)
-    loop.check_finite(weights)
+    check_finite(weights)
     own = model.state_dict()
     for name in ("head.weight", "head.bias"):
         if name in weights and weights[name].shape != tuple(own[name].shape):
@@ -168,7 +170,7 @@ class _Bench(classification.ClassifierBench):
         config = self.config
 
         def loss(model: nn.Module, pixels: Tensor, rows: np.ndarray) -> dict[str, Tensor]:
-            seed = loop.mix_seeds(config.seed, epoch, int(rows[0]))
+            seed = mix_seeds(config.seed, epoch, int(rows[0]))
             mixed, targets = mix_batch(pixels, self._classes(rows), self.num_classes, config, seed)
             self._begin_step()
             output = model(mixed, keep=("groups", "mlp_groups"))

@@ -8,16 +8,16 @@ eq     form                                                            function
 1      z_0 = [x_class; x_1 E; ...; x_N E] + E_pos                      ``nn.vit.VisionTransformer._embed_patches``
 2-3    z' = MSA(LN(z)) + z;  z = MLP(LN(z')) + z'                      ``nn.vit.Block``
 4      y = LN(z_L^0), scores W y + b                                   ``nn.vit.VisionTransformer.forward``
-5      L_ViT = mean cross-entropy                                      :func:`deep_clustering_loss`
-6-7    L_cluster = mean squared distance to the own center             :func:`cluster_distance`
-8      L = L_ViT + alpha L_cluster                                     :func:`deep_clustering_loss`
+5      L_ViT = mean cross-entropy                                      ``deep_clustering_loss.deep_clustering_loss``
+6-7    L_cluster = mean squared distance to the own center             ``deep_clustering_loss.cluster_distance``
+8      L = L_ViT + alpha L_cluster                                     ``deep_clustering_loss.deep_clustering_loss``
 =====  ==============================================================  =============================================
 
 The method is supervised: the labels are in every retraining. Differs: the mean over images instead of the sum (a sum
 makes alpha depend on the batch size); the stop rule (see ``training/stopping.py``); phase 2 waits for the gate.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,20 +34,16 @@ from vitviz.data.device import pick_device
 from vitviz.nn.embed import SuperTokenEmbed, tier_with_stride
 from vitviz.nn.vit import VisionTransformer, ViTOutput, init_weights
 from vitviz.runs.folder import Run
+from vitviz.training.compiling import compiled
 from vitviz.training.deep_clustering_config import DeepClusteringConfig
-from vitviz.training.loop import (
-    EpochPlan,
-    cosine_lr,
-    embed_images,
-    load_state_tensors,
-    make_optimizer,
-    state_tensors,
-    train_epoch,
-)
+from vitviz.training.deep_clustering_loss import deep_clustering_loss, whole_batches
+from vitviz.training.feed import EpochPlan, place_images
+from vitviz.training.loop import LossFunction, embed_images, train_epoch
 from vitviz.training.rounds import RoundInputs, save_and_score
 from vitviz.training.run_weights import put_weights, shape_of
 from vitviz.training.setup import load_images
 from vitviz.training.shared_run import ranks_of
+from vitviz.training.state import cosine_lr, load_state_tensors, make_optimizer, state_tensors
 from vitviz.training.stopping import stop_reason, warnings
 
 Record = dict[str, Any]
@@ -107,42 +103,6 @@ def _supertoken_embed(config: DeepClusteringConfig) -> SuperTokenEmbed:
     return SuperTokenEmbed(embed_dim=config.embed_dim, tier=tier_with_stride("modules16", config.patch_size))
 
 
-def take_embedding(output: ViTOutput, config: DeepClusteringConfig) -> Tensor:
-    """The embedding (B, D) that is clustered: float32, of unit length where ``config.embedding`` says normalised."""
-    embedding = output.embedding.float()
-    return F.normalize(embedding, dim=1) if config.embedding.endswith("normalised") else embedding
-
-
-def cluster_distance(
-    embeddings: Tensor, centers: Tensor, *, distance: str = "squared", reduction: str = "mean"
-) -> Tensor:
-    """Equations 6-7: the distance of embeddings (B, D) to their own centers (B, D), one number. Centers get no gradient."""
-    squared = (embeddings - centers.detach()).square().sum(dim=1)
-    distances = squared if distance == "squared" else (squared + 1e-12).sqrt()
-    return distances.mean() if reduction == "mean" else distances.sum()
-
-
-def deep_clustering_loss(
-    output: ViTOutput, classes: Tensor, centers: Tensor | None, config: DeepClusteringConfig
-) -> dict[str, Tensor]:
-    """Equation 8 on one batch: L = CE + alpha L_cluster; ``centers`` (B, D) are those of the images, None in phase 1.
-
-    ``classes`` (B,) int64, -1 is left out of the cross-entropy. With alpha = 0 the loss *is* the cross-entropy.
-    """
-    logits = output.logits.float()
-    labelled = (classes >= 0).sum().clamp(min=1)
-    cross_entropy = F.cross_entropy(logits, classes, ignore_index=-1, reduction="sum") / labelled
-    accuracy = (logits.argmax(dim=1) == classes).sum() / labelled
-    parts = {"loss": cross_entropy, "cross_entropy": cross_entropy, "train_top1": accuracy}
-    if centers is not None:
-        cluster_loss = cluster_distance(
-            take_embedding(output, config), centers, distance=config.distance, reduction=config.reduction
-        )
-        loss = cross_entropy + config.cluster_weight * cluster_loss if config.cluster_weight else cross_entropy
-        parts |= {"loss": loss, "cluster_loss": cluster_loss}
-    return parts
-
-
 def embed_with(run: Run, round_index: int, images: np.ndarray) -> np.ndarray:
     """Embeddings (N, D) float32 of ``images`` (N, img_size, img_size, 3) uint8 by the network of ``run`` after a round."""
     about, weights = run.description(), run.weights(round_index)
@@ -161,6 +121,7 @@ class _Bench:
         self.config, self.run, self.images = config, run, images
         self.ranks = ranks_of(run)
         self.device = pick_device(config.device)
+        self.fed = place_images(images, self.device)
         samples, about = run.samples(), run.description()
         self.samples = samples
         self.train_rows = np.flatnonzero(~samples.held_out)
@@ -198,7 +159,7 @@ class _Bench:
             if epoch >= self._num_epochs(index) and self._gate_is_passed():
                 break
             plan = self._plan(index, epoch)
-            parts = train_epoch(self.model, self.optimizer, self.images, self._loss_function(index), plan)
+            parts = train_epoch(self.model, self.optimizer, self.fed, self._loss_function(index, plan), plan)
             record = {"kind": "epoch", "index": plan.epoch, "round": index, "epoch": epoch, **parts}
             self.run.append_metrics(record)
             self.last_epoch = record
@@ -208,7 +169,7 @@ class _Bench:
     def finish_round(self, index: int) -> Record:
         """Embed, cluster, score, write; then move the resume point to the next round."""
         rows = np.arange(len(self.images))
-        embeddings, logits = embed_images(self.model, self.images, rows, bfloat16=self.bfloat16, ranks=self.ranks)
+        embeddings, logits = embed_images(self.model, self.fed, rows, bfloat16=self.bfloat16, ranks=self.ranks)
         if self.config.embedding.endswith("normalised"):
             embeddings = F.normalize(embeddings, dim=1)
         config = self.config
@@ -243,7 +204,7 @@ class _Bench:
 
     def _new_model(self, *, seed: int) -> None:
         model = build_model(self.config, img_size=self.img_size, num_classes=self.num_classes, seed=seed)
-        self.model = model.to(self.device)
+        self.model = compiled(model.to(self.device), self.config.compile, self.device)
         self._new_optimizer(self.config.lr)
 
     def _new_optimizer(self, lr: float) -> None:
@@ -276,8 +237,9 @@ class _Bench:
             ranks=self.ranks,
         )
 
-    def _loss_function(self, index: int) -> Callable[[nn.Module, Tensor, np.ndarray], dict[str, Tensor]]:
-        classes = torch.from_numpy(self._targets(index)).to(self.device)
+    def _loss_function(self, index: int, plan: EpochPlan) -> LossFunction:
+        targets = self._targets(index)
+        classes, whole = torch.from_numpy(targets).to(self.device), whole_batches(plan, targets)
         centers = None
         if index > 0:
             before = self.run.round(index - 1)
@@ -286,7 +248,7 @@ class _Bench:
         def loss(model: nn.Module, pixels: Tensor, rows: np.ndarray) -> dict[str, Tensor]:
             picked = torch.from_numpy(rows).to(self.device)
             own = None if centers is None else centers[picked]
-            return deep_clustering_loss(model(pixels), classes[picked], own, self.config)
+            return deep_clustering_loss(model(pixels), classes[picked], own, self.config, whole(rows))
 
         return loss
 

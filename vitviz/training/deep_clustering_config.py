@@ -65,6 +65,7 @@ class DeepClusteringConfig:
     projection: ProjectionEngine = "auto"
     keep_round_weights: bool = True
     bfloat16: Literal["auto", "on", "off"] = "off"
+    compile: Literal["off", "on"] = "off"
 
     def __post_init__(self):
         check_at_least(self, 1, "epochs batch_size epochs_per_round num_clusters num_restarts")

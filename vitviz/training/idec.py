@@ -21,12 +21,14 @@ from vitviz.data.device import pick_device
 from vitviz.nn.autoencoder import AutoencoderOutput, MlpAutoencoder, init_autoencoder
 from vitviz.ranks import Ranks
 from vitviz.runs.folder import Run
+from vitviz.training.feed import EpochPlan, place_images
 from vitviz.training.idec_config import IdecConfig
-from vitviz.training.loop import EpochPlan, embed_images, load_state_tensors, make_optimizer, state_tensors, train_epoch
+from vitviz.training.loop import embed_images, train_epoch
 from vitviz.training.rounds import RoundInputs, save_and_score, small_pixels
 from vitviz.training.run_weights import put_weights
 from vitviz.training.setup import load_images
 from vitviz.training.shared_run import ranks_of
+from vitviz.training.state import load_state_tensors, make_optimizer, state_tensors
 from vitviz.training.stopping import warnings
 
 
@@ -35,9 +37,9 @@ def train_idec(config: IdecConfig, run: Run) -> Iterator[dict[str, Any]]:
 
     All images are seen, labels never; ``train`` and ``held_out`` scores say only on which images they were counted.
     """
-    images = load_images(run)
+    images, device = load_images(run), pick_device(config.device)
     check_counts(len(images), config.num_clusters)
-    model = _Sharpened(config).to(pick_device(config.device))
+    model, fed = _Sharpened(config).to(device), place_images(images, device)
     optimizer = make_optimizer(model, lr=config.lr, weight_decay=config.weight_decay)
     first_round, first_epoch = _resume(run, model, optimizer)
     for index in range(first_round, config.max_rounds + 1):
@@ -46,11 +48,11 @@ def train_idec(config: IdecConfig, run: Run) -> Iterator[dict[str, Any]]:
         target = None
         for epoch in range(first_epoch, config.epochs if index == 0 else config.epochs_per_round):
             if index > 0 and epoch % config.epochs_per_update == 0:
-                target = _targets(model, images, ranks_of(run))
+                target = _targets(model, fed, ranks_of(run))
             parts = train_epoch(
                 model,
                 optimizer,
-                images,
+                fed,
                 _loss_function(config, model.centers, target),
                 _plan(config, images, index, epoch, ranks_of(run)),
             )
@@ -185,7 +187,7 @@ def _nmi_of_raw_pixels(run: Run, images: np.ndarray, config: IdecConfig) -> floa
     return scores(samples.classes[samples.held_out], found.labels[samples.held_out])["nmi"]
 
 
-def _targets(model: _Sharpened, images: np.ndarray, ranks: Ranks) -> Tensor:
+def _targets(model: _Sharpened, images: Any, ranks: Ranks) -> Tensor:
     embeddings, _ = embed_images(model, images, np.arange(len(images)), ranks=ranks)
     return target_distribution(soft_assignment(embeddings, model.centers.detach()))
 

@@ -2,57 +2,34 @@
 
 import contextlib
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from vitviz.data.batches import batch_indices, to_tensor
 from vitviz.errors import Problem
 from vitviz.ranks import SOLO, Ranks
-from vitviz.training.augment import apply_draws, draw
+from vitviz.training.feed import Batch, EpochPlan, Share, load_batches, mix_seeds, pixels_of, share_of
 from vitviz.training.memory import batch_hint, is_out_of_memory, memory_problem
+from vitviz.training.shared_batch_norm import average_over, share_batch_norm
 
 LossParts = dict[str, Tensor]
 LossFunction = Callable[[nn.Module, Tensor, np.ndarray], LossParts]
 """(model, images (B, 3, H, W), rows (B,)) -> parts of the loss; the part named ``loss`` is the one that is minimised."""
 
-Transform = Callable[[np.ndarray, int], Tensor]
-Batch = tuple[np.ndarray, Tensor]
 _NAMED_IMAGES = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class EpochPlan:
-    """What one epoch is made of.
-
-    ``rows`` (n,) are the images trained on, ``lr`` maps the share of the epoch that is done (0..1) to a learning rate,
-    ``seed`` and ``epoch`` fix the order of the images and every other draw. ``augment`` changes a batch on its device;
-    ``transform`` instead makes the tensor (3, H, W) of one image from its pixels (H, W, 3) uint8 and a seed. Of every batch
-    each of ``ranks`` takes its part.
-    """
-
-    rows: np.ndarray
-    batch_size: int
-    lr: Callable[[float], float]
-    seed: int
-    epoch: int
-    augment: str = "none"
-    transform: Transform | None = None
-    bfloat16: bool = False
-    clip_norm: float = 1.0
-    ranks: Ranks = SOLO
-
-
 def train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, images: np.ndarray, loss_function: LossFunction, plan: EpochPlan
+    model: nn.Module, optimizer: torch.optim.Optimizer, images: Any, loss_function: LossFunction, plan: EpochPlan
 ) -> dict[str, float]:
     """Train for one epoch on ``images[plan.rows]`` (N, H, W, 3) uint8; returns the mean parts of the loss and the speed.
+
+    ``images`` are an array, or lie on the device already: :func:`vitviz.training.feed.place_images`.
 
     Several ranks take the same steps: the gradient is that of the mean over the whole batch, and so are the parts returned.
 
@@ -61,14 +38,15 @@ def train_epoch(
     """
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(mix_seeds(plan.seed, plan.epoch))
-    task, sums = _Task(model, plan.ranks.wrap(model), optimizer, loss_function, plan, len(images)), {}
+    shared = plan.ranks.wrap(share_batch_norm(model, plan.ranks))
+    task, sums = _Task(model, shared, optimizer, loss_function, plan, len(images)), {}
     start = time.perf_counter()
     model.train()
     with _seeded(device, _seed_inside(plan)):
-        batches = [plan.rows[batch] for batch in _batches(plan)]
-        for step, batch in enumerate(_load(images, batches, plan, device, generator)):
+        batches = plan.batches()
+        for step, batch in enumerate(load_batches(images, batches, plan, device, generator)):
             _set_lr(optimizer, plan.lr(step / len(batches)))
-            share = _share_of(len(batches[step]), plan.ranks)
+            share = share_of(len(batches[step]), plan.ranks)
             where = f"training stopped at step {step + 1} of epoch {plan.epoch}"
             parts = _step_within_memory(task, batch, share, where)
             for name, part in parts.items():
@@ -84,7 +62,7 @@ def train_epoch(
 @torch.no_grad()
 def embed_images(
     model: nn.Module,
-    images: np.ndarray,
+    images: Any,
     rows: np.ndarray,
     *,
     batch_size: int = 256,
@@ -107,129 +85,10 @@ def embed_images(
     return ranks.gather(embeddings, len(rows)), ranks.gather(logits, len(rows))
 
 
-def make_optimizer(model: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW; biases, norms, tokens and position embeddings (all of one effective dimension) are not decayed."""
-    decayed = [p for name, p in model.named_parameters() if _is_decayed(name, p)]
-    others = [p for name, p in model.named_parameters() if not _is_decayed(name, p)]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, fused=next(model.parameters()).device.type in ("cpu", "cuda"))
-
-
-def cosine_lr(base: float, *, epoch: int, epochs: int, warmup_epochs: float = 0.0) -> Callable[[float], float]:
-    """Linear warm-up, then half a cosine down to 1 % of ``base``, as a function of the share of this epoch done."""
-
-    def at(share: float) -> float:
-        now = epoch + share
-        if now < warmup_epochs:
-            return base * max(now, 0.01) / warmup_epochs
-        progress = (now - warmup_epochs) / max(epochs - warmup_epochs, 1e-9)
-        return base * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-
-    return at
-
-
-def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, np.ndarray]:
-    """Parameters and buffers as ``model.NAME``, the optimiser's moments as ``optimizer.INDEX.NAME``."""
-    tensors = {f"model.{name}": _to_numpy(value) for name, value in model.state_dict().items()}
-    if optimizer is not None:
-        for index, moments in optimizer.state_dict()["state"].items():
-            for name, value in moments.items():
-                tensors[f"optimizer.{index}.{name}"] = _to_numpy(torch.as_tensor(value))
-    return tensors
-
-
-def load_state_tensors(
-    tensors: dict[str, np.ndarray], model: nn.Module, optimizer: torch.optim.Optimizer | None = None
-) -> None:
-    """Put back what :func:`state_tensors` took.
-
-    Raises: Problem when the names or shapes are another model's, or a number is not finite.
-    """
-    check_finite(tensors)
-    parameters = {
-        name.removeprefix("model."): torch.tensor(v) for name, v in tensors.items() if name.startswith("model.")
-    }
-    try:
-        model.load_state_dict(parameters)
-    except RuntimeError as error:
-        raise Problem(
-            "the weights do not fit the model of these settings", str(error).splitlines()[-1].strip()
-        ) from error
-    if optimizer is not None:
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer."):
-                _, index, name = key.split(".", 2)
-                state.setdefault(int(index), {})[name] = torch.tensor(value)
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
-def check_finite(tensors: Mapping[str, np.ndarray | Tensor]) -> None:
-    """Raises: Problem naming the first of the ``tensors`` that holds a NaN or an infinite number."""
-    for name, value in tensors.items():
-        if not torch.isfinite(torch.as_tensor(value)).all():
-            raise Problem("the weights cannot be used", f"some numbers of {name!r} are NaN or infinite")
-
-
-def mix_seeds(*numbers: int) -> int:
-    """One seed, 0..2^63-1, out of several non-negative numbers: run, epoch, row."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _load(
-    images: np.ndarray, batches: list[np.ndarray], plan: EpochPlan, device: torch.device, generator: torch.Generator
-) -> Iterator[Batch]:
-    """The rows and the augmented pixels (B, 3, H, W) of this rank's part of every batch, on ``device``."""
-    parts = [_own_part(len(rows), plan.ranks) for rows in batches]
-    if plan.transform is None:
-        for rows, part in zip(batches, parts, strict=True):
-            # drawn for the whole batch, so that an image is changed alike whoever takes it
-            draws = draw(plan.augment, len(rows), images[rows[:1]].shape[1], generator).part(part)
-            yield rows[part], apply_draws(to_tensor(images[rows[part]], device), draws)
-        return
-    batches = [rows[part] for rows, part in zip(batches, parts, strict=True)]
-    # beside a GPU the pictures are changed by processes of their own; beside a CPU's own work they would only be in its way
-    workers = (
-        min(len(os.sched_getaffinity(0)) - 1, 8) if device.type == "cuda" and hasattr(os, "sched_getaffinity") else 0
-    )
-    pictures = _Pictures(images, plan)
-    loader = DataLoader(pictures, batch_sampler=batches, num_workers=max(workers, 0), pin_memory=device.type == "cuda")
-    for rows, pixels in zip(batches, loader, strict=True):
-        yield rows, pixels.to(device, non_blocking=True)
-
-
-class _Pictures(Dataset):
-    """Row -> the transformed image of an epoch."""
-
-    def __init__(self, images: np.ndarray, plan: EpochPlan):
-        self.images, self.plan = images, plan
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, row: int) -> Tensor:
-        return self.plan.transform(self.images[row], mix_seeds(self.plan.seed, self.plan.epoch, int(row)))
-
-
-def _share_of(number: int, ranks: Ranks) -> "_Share":
-    part = ranks.part(number)
-    return _Share(part.stop - part.start, number)
-
-
-def _own_part(number: int, ranks: Ranks) -> slice:
-    """This rank's part of a batch; who would have none takes the first image, which then counts for nothing."""
-    part = ranks.part(number)
-    return part if part.stop > part.start else slice(0, 1)
-
-
 def _seed_inside(plan: EpochPlan) -> int:
     """What draws inside the model start from: other masks on every rank, since they see other images."""
     own = (plan.ranks.rank,) if plan.ranks.rank else ()
     return mix_seeds(plan.seed, plan.epoch, *own)
-
-
-def _batches(plan: EpochPlan) -> list[np.ndarray]:
-    return list(batch_indices(len(plan.rows), plan.batch_size, seed=plan.seed, epoch=plan.epoch))
 
 
 @dataclass(frozen=True)
@@ -247,15 +106,7 @@ class _Task:
     num_images: int
 
 
-@dataclass(frozen=True)
-class _Share:
-    """How many images of a batch are this rank's own, of how many."""
-
-    own: int
-    whole: int
-
-
-def _step_within_memory(task: _Task, batch: Batch, share: _Share, where: str) -> LossParts:
+def _step_within_memory(task: _Task, batch: Batch, share: Share, where: str) -> LossParts:
     """:func:`_step`; where there is no memory for it, a batch that fits is looked for and told."""
     try:
         return _step(task, batch, share, where)
@@ -266,7 +117,7 @@ def _step_within_memory(task: _Task, batch: Batch, share: _Share, where: str) ->
         raise memory_problem(where, error, batch[1].device, hint) from error
 
 
-def _step(task: _Task, batch: Batch, share: _Share, where: str) -> LossParts:
+def _step(task: _Task, batch: Batch, share: Share, where: str) -> LossParts:
     """One update from the rows and pixels of a batch; the parts of the loss before it."""
     rows, pixels = batch
     task.optimizer.zero_grad(set_to_none=True)
@@ -281,8 +132,11 @@ def _step(task: _Task, batch: Batch, share: _Share, where: str) -> LossParts:
     return parts
 
 
-def _forward_and_back(task: _Task, model: nn.Module, batch: Batch, share: _Share) -> LossParts:
+def _forward_and_back(task: _Task, model: nn.Module, batch: Batch, share: Share) -> LossParts:
     rows, pixels = batch
+    if task.plan.ranks.size > 1:
+        # a rehearsal is one process's own: nobody else would answer
+        average_over(task.model, task.plan.ranks if model is task.shared else SOLO, counts=share.own > 0)
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=task.plan.bfloat16):
         parts = task.loss_function(model, pixels, rows)
     loss, size = parts["loss"], task.plan.ranks.size
@@ -297,15 +151,15 @@ def _rehearse(task: _Task, batch: Batch, size: int) -> None:
     task.model.zero_grad(set_to_none=True)
     if pixels.device.type == "cuda":
         torch.cuda.empty_cache()
-    _forward_and_back(task, task.model, (rows[:size], pixels[:size]), _Share(size, size))
+    _forward_and_back(task, task.model, (rows[:size], pixels[:size]), Share(size, size))
     task.model.zero_grad(set_to_none=True)
 
 
-def _embed_part(model: nn.Module, images: np.ndarray, rows: np.ndarray, bfloat16: bool) -> tuple[Tensor, Tensor]:
+def _embed_part(model: nn.Module, images: Any, rows: np.ndarray, bfloat16: bool) -> tuple[Tensor, Tensor]:
     device = next(model.parameters()).device
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            output = model(to_tensor(images[rows], device))
+            output = model(pixels_of(images, rows, device))
         return output.embedding.float(), output.logits.float()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -346,11 +200,3 @@ def _seeded(device: torch.device, seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def _is_decayed(name: str, parameter: Tensor) -> bool:
-    return parameter.ndim >= 2 and not name.endswith(("cls_token", "pos_embed"))
-
-
-def _to_numpy(value: Tensor) -> np.ndarray:
-    return value.detach().cpu().numpy()

@@ -17,6 +17,7 @@ from vitviz.data.sets import SETS, ImageSet, open_image_set
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, create_run
 from vitviz.runs.records import Description, Samples
+from vitviz.training.compiling import check_compile
 
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "umap-learn", "timm")
 
@@ -37,6 +38,7 @@ def start_run(
     A data set with a test part of its own keeps it; any other is split per class by ``held_out_fraction`` and ``seed``.
     """
     device = pick_device(config.device)
+    check_compile(getattr(config, "compile", "off"), device)
     if getattr(config, "bfloat16", "off") == "auto":
         # decided once and written down: a resumed run must not decide otherwise
         config = dataclasses.replace(config, bfloat16="on" if gains_from_bfloat16(device) else "off")

@@ -33,9 +33,11 @@ from vitviz.data.device import pick_device
 from vitviz.errors import Problem
 from vitviz.nn.subspace import SubspaceAutoencoder, is_dead_encoder, subspace_loss
 from vitviz.runs.folder import Run
-from vitviz.training.loop import EpochPlan, load_state_tensors, make_optimizer, mix_seeds, state_tensors, train_epoch
+from vitviz.training.feed import EpochPlan, mix_seeds
+from vitviz.training.loop import train_epoch
 from vitviz.training.memory import is_out_of_memory, memory_problem
 from vitviz.training.setup import load_images
+from vitviz.training.state import load_state_tensors, make_optimizer, state_tensors
 from vitviz.training.subspace_config import SubspaceConfig
 from vitviz.training.subspace_model import add_gate, build_model, encode_all, to_pixels
 from vitviz.training.subspace_rounds import Expressed, cluster_coefficients, save_subspace_round, score

@@ -7,7 +7,7 @@ from torch import Tensor
 from vitviz.config import from_plain
 from vitviz.nn.subspace import SubspaceAutoencoder, init_subspace, with_attention
 from vitviz.runs.folder import Run
-from vitviz.training.loop import mix_seeds
+from vitviz.training.feed import mix_seeds
 from vitviz.training.run_weights import put_weights, shape_of
 from vitviz.training.subspace_config import SubspaceConfig
 
