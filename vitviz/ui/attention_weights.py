@@ -56,7 +56,7 @@ def pick_timm(prefix: str) -> tuple[str, "OpenedModel", Callable[[], "OpenedMode
 
 def show_keys(keys: "KeyReport") -> None:
     """How a file met the model: one sentence, and every name below it."""
-    st.caption(safe_label(keys.sentence(), max_length=400))
+    st.caption(words.keys_sentence(keys))
     rows = keys.rows()
     with st.expander(say(f"Names of {len(rows):,} tensors")):
         st.dataframe(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 
 if TYPE_CHECKING:
     from vitviz.explain.attention import BirdsEye
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from vitviz.explain.attribution import Attribution, Faithfulness
     from vitviz.explain.opened_models import OpenedModel
     from vitviz.explain.token_views import LogitLens, PatchPca, Tokens
+    from vitviz.explain.weight_keys import KeyReport
 
 INTRO = (
     "In every layer each token takes a share of every other one. **Click a patch to see what it takes**; without a pin you see "
@@ -115,6 +117,11 @@ COSTS = {
     "occlusion": "A forward pass a window.",
     "layer_grad_cam": "",
 }
+
+
+def keys_sentence(keys: "KeyReport") -> str:
+    """How a file of weights met a network, said clause by clause; made safe."""
+    return safe_label(", ".join(say(clause) for clause in keys.clauses()) + ".", max_length=400)
 
 
 def network_caption(label: str, tokens: str) -> str:

@@ -175,7 +175,7 @@ def test_what_is_changed_in_the_browser_makes_no_server_call(page, opened):
         page.wait_for_function("root => root.canvas.told.step === 1", arg=root.element_handle())  # settled
 
     assert _traffic(page, change) == []
-    assert root.locator(".count").inner_text() == "t = 1 of 2"
+    assert root.locator(".count").inner_text() == "t = 1 / 2"
 
 
 def test_scrubbing_tells_python_once_it_settles(page, opened):
