@@ -27,6 +27,7 @@ BOOK = PhraseBook(
         ("A round. A round.", "라운드. 라운드."),
         ("A round. Nobody knows this.", "라운드. Nobody knows this."),
         ("digits", "digits"),
+        ("12 held out. A round. Some images", "12 held out. 라운드. Some images"),
         ("", ""),
         ("Map was read", "지도를 읽었습니다"),
     ],
@@ -45,6 +46,7 @@ def test_a_sentence_is_said_as_its_phrase_or_its_form_says(english, korean):
         ("파일으로(로)", "파일로"),
         ("라운드 2과(와)", "라운드 2와"),
         ("NMI을(를)", "NMI을(를)"),
+        ("10%을(를)", "10%를"),
     ],
 )
 def test_particles_take_the_form_that_fits_the_sound_before(text, fitting):

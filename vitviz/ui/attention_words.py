@@ -126,7 +126,7 @@ def keys_sentence(keys: "KeyReport") -> str:
 
 def network_caption(label: str, tokens: str) -> str:
     """Which network, and what becomes of the picture in it."""
-    return f"Network: {safe_label(label, max_length=160)}; {safe_label(tokens, max_length=120)}."
+    return f"Network: {safe_label(say(label), max_length=160)}; {safe_label(say(tokens), max_length=120)}."
 
 
 def sheet_caption(bird: "BirdsEye", one_scale: bool) -> str:
@@ -210,9 +210,9 @@ def flow_caption(flow: "Flow", row: "FlowRow") -> str:
 def score_sentence(found: "Attribution") -> str:
     """What is explained, and how much of it there is."""
     if found.baseline_score is None:
-        return f"Score of {safe_label(found.target)}: {found.score:.3f}."
+        return f"Score of {safe_label(say(found.target))}: {found.score:.3f}."
     return (
-        f"Score of {safe_label(found.target)}: {found.score:.3f}, without the picture {found.baseline_score:.3f}: "
+        f"Score of {safe_label(say(found.target))}: {found.score:.3f}, without the picture {found.baseline_score:.3f}: "
         f"{found.score - found.baseline_score:+.3f} to be explained."
     )
 
@@ -275,5 +275,5 @@ def _upper(text: str) -> str:
 
 
 def _capital(text: str) -> str:
-    """A recipe, which names runs and files, as the beginning of a sentence."""
-    return safe_label(_upper(text), max_length=500)
+    """A recipe, which names runs and files, said and made safe, as the beginning of a sentence."""
+    return safe_label(_upper(say(text)), max_length=500)
