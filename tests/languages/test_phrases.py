@@ -67,6 +67,18 @@ def test_a_form_has_words_of_its_own_so_that_it_does_not_swallow_others(language
     assert [key for key in forms if not re.search(r"[A-Za-z]{2,}", re.sub(r"\{\w+\}", "", key))] == []
 
 
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES.values()) - {"en"}))
+def test_bold_words_end_where_markdown_sees_it(language):
+    """A ``**`` between a sign and a letter, as in ``**5%**인``, closes nothing; a place may end in a sign."""
+    unseen = []
+    for key, said in phrase_book(language).phrases.items():
+        parts = said.split("**")
+        bold = [(parts[at - 1], parts[at], parts[at + 1]) for at in range(1, len(parts) - 1, 2)]
+        unseen += [key for _, inside, after in bold if after[:1].isalnum() and not inside[-1:].isalnum()]
+        unseen += [key for before, inside, _ in bold if before[-1:].isalnum() and not inside[:1].isalnum()]
+    assert unseen == []
+
+
 def test_an_unknown_language_is_refused():
     with pytest.raises(KeyError):
         phrase_book("../en")

@@ -204,7 +204,7 @@ def counts_row(name: str, kind: str, num_tokens: int, counts: Sequence[int]) -> 
         "attention": kind,
         "tokens": f"{num_tokens:,}",
         "prototypes a head, mean": f"{mean:,.0f}",
-        "fewest to most": f"{min(counts):,} to {max(counts):,}" if len(counts) > 1 else "one head",
+        "fewest to most": f"{min(counts):,}–{max(counts):,}" if len(counts) > 1 else "one head",
         "of its tokens": f"{mean / num_tokens:.1%}",
     }
 

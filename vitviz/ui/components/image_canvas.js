@@ -234,6 +234,7 @@ class ImageCanvas {
     showHeatBar(parts.heatBar, Boolean(layers.heat), data);
     parts.keys.hidden = data.max_pins < 1;
     parts.keys.textContent = this.numSteps() > 1 ? this.labels.keys_steps : this.labels.keys;
+    parts.surface.setAttribute("aria-description", data.max_pins < 1 ? this.labels.idle_bare : parts.keys.textContent);
   }
 
   showPlayer() {
