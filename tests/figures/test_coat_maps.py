@@ -29,7 +29,7 @@ def test_weights_of_both_signs_are_drawn_around_zero():
 def test_counts_are_shares_of_their_block_with_the_range_of_its_heads():
     blocks = [SimpleNamespace(name="<i>a", num_tokens=100, counts=np.array([10, 20, 60]))]
     bar, text = figures.block_counts(blocks).data
-    assert (list(bar.y), list(bar.x), [one.strip() for one in text.text]) == (["&lt;i&gt;a"], [0.3], ["30 of 100"])
+    assert (list(bar.y), list(bar.x), [one.strip() for one in text.text]) == (["&lt;i&gt;a"], [0.3], ["30 / 100"])
     assert list(text.x) == [0.6], "beside the whisker"
     assert bar.error_x.array == pytest.approx([0.3]) and bar.error_x.arrayminus == pytest.approx([0.2])
 

@@ -27,6 +27,7 @@ BOOK = PhraseBook(
         ("A round. A round.", "라운드. 라운드."),
         ("A round. Nobody knows this.", "라운드. Nobody knows this."),
         ("digits", "digits"),
+        ("12 held out. A round. Some images", "12 held out. 라운드. Some images"),
         ("", ""),
         ("Map was read", "지도를 읽었습니다"),
     ],
@@ -45,6 +46,7 @@ def test_a_sentence_is_said_as_its_phrase_or_its_form_says(english, korean):
         ("파일으로(로)", "파일로"),
         ("라운드 2과(와)", "라운드 2와"),
         ("NMI을(를)", "NMI을(를)"),
+        ("10%을(를)", "10%를"),
     ],
 )
 def test_particles_take_the_form_that_fits_the_sound_before(text, fitting):
@@ -63,6 +65,18 @@ def test_every_phrase_of_a_book_is_said_and_keeps_its_places(language):
 def test_a_form_has_words_of_its_own_so_that_it_does_not_swallow_others(language):
     forms = [key for key in phrase_book(language).phrases if places(key)]
     assert [key for key in forms if not re.search(r"[A-Za-z]{2,}", re.sub(r"\{\w+\}", "", key))] == []
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES.values()) - {"en"}))
+def test_bold_words_end_where_markdown_sees_it(language):
+    """A ``**`` between a sign and a letter, as in ``**5%**인``, closes nothing; a place may end in a sign."""
+    unseen = []
+    for key, said in phrase_book(language).phrases.items():
+        parts = said.split("**")
+        bold = [(parts[at - 1], parts[at], parts[at + 1]) for at in range(1, len(parts) - 1, 2)]
+        unseen += [key for _, inside, after in bold if after[:1].isalnum() and not inside[-1:].isalnum()]
+        unseen += [key for before, inside, _ in bold if before[-1:].isalnum() and not inside[:1].isalnum()]
+    assert unseen == []
 
 
 def test_an_unknown_language_is_refused():

@@ -151,6 +151,14 @@ def test_a_block_that_is_not_there_is_a_problem(block):
         pick_block(build("vit_tiny_patch16_224", **MODELS["vit_tiny_patch16_224"]), block)
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_what_does_not_fill_a_patch_is_cut_off_as_timm_does(name):
+    with torch.device("meta"):
+        model = timm.create_model(name, img_size=58 if "vit" in name else 226)
+    size = model.patch_embed.img_size
+    assert grid_of(model, *size, stage=0) == tuple(model.patch_embed.grid_size)
+
+
 def test_a_network_without_blocks_or_a_picture_s_order_is_a_problem():
     with pytest.raises(Problem, match="ResNet is no ViT"):
         block_outputs(frame("resnet18"), picture(64))

@@ -14,11 +14,15 @@ _SPOKEN = (
     *("label", "body", "help", "placeholder", "options", "caption", "captions", "alt", "text", "value"),
     *("delta", "title", "header", "subtitle", "message", "name"),
 )
+_SPOKEN_IN_JSON = (
+    *("text", "name", "hovertemplate", "label", "note", "words", "alt", "labels", "ticktext"),
+    *("id_text", "id_texts", "step_texts", "heat_title"),
+)
 _HANGUL = re.compile(r"[가-힣]")
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
 _RUN_OF_WORDS = re.compile(r"(?:\b[A-Za-z]{2,}[ ,:]+){3,}[A-Za-z]{2,}")
 # code, links' targets, icons, file names, names of things with a hyphen or underscore
-_NO_WORDS = re.compile(r"`[^`]*`|\]\([^)]*\)|:material/\w+:|\b[\w.-]*[_./-][\w./-]*\b|\$[^$]*\$|<[^>]*>|%\{[^}]*\}")
+_NO_WORDS = re.compile(r"`[^`]*`|\]\([^)]*\)|:material/\w+:|\b[\w.-]*[_./-][\w./-]*\b|\$[^$]*\$|<[^>]*>|%?\{[^}]*\}")
 
 
 def untranslated(app: AppTest, *, names: Collection[str] = ()) -> list[str]:
@@ -64,7 +68,7 @@ def _strings(proto) -> Iterator[str]:
 def _spoken_json(value, *, spoken: bool = False) -> Iterator[str]:
     if isinstance(value, dict):
         for key, one in value.items():
-            yield from _spoken_json(one, spoken=key in ("text", "name", "hovertemplate", "label", "note", "words"))
+            yield from _spoken_json(one, spoken=key in _SPOKEN_IN_JSON or (spoken and isinstance(one, str)))
     elif isinstance(value, list):
         for one in value:
             yield from _spoken_json(one, spoken=spoken)

@@ -49,6 +49,7 @@ def at_once(monkeypatch) -> None:
         return task
 
     monkeypatch.setattr(tasks.Desk, "start", start)
+    monkeypatch.setattr(tasks, "_PATIENCE", float("inf"))  # nobody asks again while it is done
 
 
 def _open(**query: str) -> AppTest:

@@ -86,7 +86,7 @@ def test_a_copied_link_shows_the_same_super_token_at_the_same_step(visit):
     query = _query(page)
     again = visit("&".join(f"{name}={query[name]}" for name in ("photo", "t", "pin")))
     assert _card(again) == title
-    assert _canvas(again).locator(".count").inner_text() == "t = 4 of 10"
+    assert _canvas(again).locator(".count").inner_text() == "t = 4 / 10"
 
 
 def test_an_uploaded_picture_is_grouped_and_one_that_is_none_is_refused(visit):

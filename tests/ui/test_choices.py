@@ -28,7 +28,7 @@ def _chosen(app: AppTest) -> list[str]:
 def test_the_first_is_chosen_without_an_address_and_what_is_shown_is_said():
     app = _open()
     assert _chosen(app) == ["Map", "4"]
-    assert app.segmented_control(key="view").options == ["Map", "곡선"]
+    assert app.segmented_control(key="view").options == ["지도", "곡선"]
     assert app.selectbox(key="row").options == ["3", "4", "곡선"]
     assert dict(app.query_params) == {}
 

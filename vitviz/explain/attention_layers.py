@@ -14,7 +14,7 @@ from vitviz.explain.attention_tokens import (
     Size,
     TokenLayout,
     Windows,
-    grid_of,
+    grid_covering,
     layout_of,
     place_on,
     windows_around,
@@ -204,7 +204,7 @@ def _grid_and_prefix(num_tokens: int, layout: TokenLayout) -> tuple[Size, tuple[
         if num_tokens - len(prefix) == math.prod(layout.grid):
             return layout.grid, prefix
     for prefix in (layout.prefix, ()):
-        grid = grid_of(num_tokens - len(prefix), layout)
+        grid = grid_covering(num_tokens - len(prefix), layout)
         if grid is not None:
             return grid, prefix
     return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitviz.errors import Problem
+from vitviz.nn.block_outputs import grid_of, patch_sides
 
 if TYPE_CHECKING:
     import torch
@@ -46,17 +47,12 @@ def layout_of(model: torch.nn.Module, size: Size | None = None) -> TokenLayout:
     if isinstance(getattr(model, "grid", None), tuple):  # vitviz's own: one size only
         size = size or _own_size(model)
         return TokenLayout(model.grid, prefix, size[0] // model.grid[0], size)
-    info = getattr(model, "feature_info", None)
-    if not info or "reduction" not in info[0]:
-        raise Problem(f"{type(model).__name__} has no grid of patches", "it does not tell its patch size")
+    side = patch_sides(model)[0][0]
     size = size or _own_size(model)
-    side = int(info[0]["reduction"])
-    pads = getattr(getattr(model, "patch_embed", None), "dynamic_img_pad", False)
-    grid = tuple(-(-length // side) if pads else length // side for length in size)
-    return TokenLayout(grid, prefix, side, size)
+    return TokenLayout(grid_of(model, *size, stage=0), prefix, side, size)
 
 
-def grid_of(num_tokens: int, layout: TokenLayout) -> Size | None:
+def grid_covering(num_tokens: int, layout: TokenLayout) -> Size | None:
     """The grid that so many tokens cover the whole picture with; None when there is none.
 
     Either the layout's own, or that of a stage whose tokens stand a whole number of pixels apart, or of a square picture

@@ -157,9 +157,9 @@ def _create(wanted: _Wanted, img_size: int | None, num_classes: int | None = Non
         with torch.random.fork_rng(devices=[]):
             return timm.create_model(wanted.name, pretrained=False, **arguments).eval().requires_grad_(False)
     except (AssertionError, TypeError, ValueError, RuntimeError) as error:
-        size = f" for {img_size} px" if img_size else ""
+        what = f"{wanted.name} could not be built" + (f" for {img_size} px" if img_size else "")
         why = str(error).partition("\n")[0][:200] or "timm does not say why"
-        raise Problem(f"{wanted.name} could not be built{size}", why) from error
+        raise Problem(what, why) from error
 
 
 def _check_size(wanted: _Wanted, img_size: int | None) -> None:

@@ -52,6 +52,10 @@ class KeyReport:
 
     def sentence(self) -> str:
         """All of it in one line."""
+        return ", ".join(self.clauses()) + "."
+
+    def clauses(self) -> tuple[str, ...]:
+        """What the line is made of, a clause for each thing that became of tensors."""
         words = [f"{len(self.loaded)} tensors loaded" + (f" from {self.part.rstrip('.')!r}" if self.part else "")]
         counted = (
             (self.resampled, "of them resampled"),
@@ -61,7 +65,7 @@ class KeyReport:
         )
         words += [f"{len(names)} {what} ({_first(names)})" for names, what in counted if names]
         words += [f"{self.num_elsewhere} in other parts of the file"] if self.num_elsewhere else []
-        return ", ".join(words) + "."
+        return tuple(words)
 
     def rows(self) -> tuple[tuple[str, str], ...]:
         """(name, what became of it) of every tensor, those that did not fit first."""

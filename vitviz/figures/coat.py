@@ -139,11 +139,11 @@ def error_bars(errors: Sequence, *, height: int | None = None) -> go.Figure:
             orientation="h",
             name=name,
             marker_color=color,
-            customdata=about,
+            hovertext=about,
             text=[f"{value:.1%}" for value in values],
             textposition="outside",
             cliponaxis=False,
-            hovertemplate=f"%{{y}}, {name}: %{{x:.2%}}<br>%{{customdata}}<extra></extra>",
+            hovertemplate=f"%{{y}}, {name}: %{{x:.2%}}<br>%{{hovertext}}<extra></extra>",
         )
     figure.update_layout(barmode="group")
     figure.update_xaxes(title="|clustered − exact| / |exact| of the output", tickformat=".0%", rangemode="tozero")

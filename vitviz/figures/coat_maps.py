@@ -75,7 +75,7 @@ def block_counts(blocks: Sequence, *, height: int | None = None) -> go.Figure:
         y=[theme.literal(block.name) for block in blocks],
         x=[high / num for high, num in zip(highs, tokens, strict=True)],
         mode="text",
-        text=[f"  {mean:,.0f} of {num:,}" for mean, num in zip(means, tokens, strict=True)],
+        text=[f"  {mean:,.0f} / {num:,}" for mean, num in zip(means, tokens, strict=True)],
         textposition="middle right",
         cliponaxis=False,
         hoverinfo="skip",

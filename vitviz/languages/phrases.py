@@ -16,6 +16,7 @@ LANGUAGES = {"EN": "en", "KO": "ko"}
 """What the switch shows, to the name of the folder with the phrase book; English is what the code says."""
 
 _PLACE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+_VALUE = r"(?:(?![.?!…]\s).)+?"  # what fills a place never runs over the end of a sentence
 _SENTENCE_END = re.compile(r"((?<=[.?!…])\s+|\n+)")
 _PARTICLES = re.compile(r"(\S)(\W*?)(을\(를\)|이\(가\)|은\(는\)|과\(와\)|으로\(로\))")
 _DEEPEST = 3  # phrases within phrases
@@ -83,11 +84,16 @@ def places(text: str) -> set[str]:
 
 def fit_particles(text: str) -> str:
     """Korean particles written both ways, ``을(를)``, in the one form that fits the sound before them."""
-    return _PARTICLES.sub(lambda found: found[1] + found[2] + _fitting(found[1], found[3]), text)
+    return _PARTICLES.sub(lambda found: found[1] + found[2] + _fitting(_last_sign(found[1], found[2]), found[3]), text)
 
 
 def _fill(phrase: str, values: Mapping[str, str]) -> str:
     return fit_particles(_PLACE.sub(lambda place: values[place[1]], phrase))
+
+
+def _last_sign(letter: str, after: str) -> str:
+    """What is spoken last: a per cent sign behind the letter, else the letter."""
+    return "%" if after.startswith("%") else letter
 
 
 def _fitting(letter: str, particle: str) -> str:
@@ -104,6 +110,8 @@ _DIGITS = dict(zip("0123456789", ("closed", "l", "", "closed", "", "", "closed",
 
 def _final_sound(letter: str) -> str | None:
     """How the syllable ends: "" open, "l" with ㄹ, "closed" otherwise; None where it cannot be told (Latin letters)."""
+    if letter == "%":  # 퍼센트
+        return ""
     if letter in _DIGITS:
         return _DIGITS[letter]
     if not "가" <= letter <= "힣":
@@ -117,7 +125,7 @@ def _pattern(key: str) -> re.Pattern:
     pattern, last = "", 0
     for place in _PLACE.finditer(key):
         name = place[1]
-        pattern += re.escape(key[last : place.start()]) + (f"(?P={name})" if name in seen else f"(?P<{name}>.+?)")
+        pattern += re.escape(key[last : place.start()]) + (f"(?P={name})" if name in seen else f"(?P<{name}>{_VALUE})")
         seen.add(name)
         last = place.end()
     return re.compile(pattern + re.escape(key[last:]), re.DOTALL)

@@ -91,19 +91,37 @@ def with_tokens(output: Any, tokens: Tensor) -> Any:
     return (tokens, *output[1:]) if isinstance(output, tuple) else tokens
 
 
-def grid_of(model: nn.Module, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of patch tokens after the last block, for pictures of ``height`` x ``width`` px.
+def grid_of(model: nn.Module, height: int, width: int, *, stage: int = -1) -> tuple[int, int]:
+    """Rows and columns of patch tokens after a stage, the last unless told, for pictures of ``height`` x ``width`` px.
+
+    What does not fill a patch is cut off unless the model pads it; between stages it is padded. A model of one stage, or of
+    one size as ours, has one grid.
 
     Raises: Problem when the model does not say how many pixels a token stands for.
     """
-    if hasattr(model, "grid"):
-        return tuple(model.grid)
-    known = getattr(model, "feature_info", None)
-    if not known:
-        raise Problem(f"{type(model).__name__} does not say how many pixels a token stands for")
-    stride = known[-1]["reduction"]
-    down, across = stride if isinstance(stride, tuple | list) else (stride, stride)
-    return math.ceil(height / down), math.ceil(width / across)
+    if isinstance(getattr(model, "grid", None), tuple):
+        return model.grid
+    sides = patch_sides(model)
+    pads = getattr(getattr(model, "patch_embed", None), "dynamic_img_pad", False)
+    first = tuple(
+        -(-length // side) if pads else length // side for length, side in zip((height, width), sides[0], strict=True)
+    )
+    return tuple(
+        math.ceil(number * fine / side) for number, fine, side in zip(first, sides[0], sides[stage], strict=True)
+    )
+
+
+def patch_sides(model: nn.Module) -> list[tuple[int, int]]:
+    """Pixels that a token stands for after each stage, downwards and across.
+
+    Raises: Problem when the model does not say so.
+    """
+    known = [one.get("reduction") for one in getattr(model, "feature_info", None) or ()]
+    if not known or None in known:
+        raise Problem(
+            f"{type(model).__name__} has no grid of patches", "it does not say how many pixels a token stands for"
+        )
+    return [(int(one[0]), int(one[1])) if isinstance(one, tuple | list) else (int(one), int(one)) for one in known]
 
 
 def split_tokens(model: nn.Module, tokens: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, tuple[int, int]]:

@@ -19,5 +19,11 @@ CONFIGS: dict[str, type] = {
     "spectral": SpectralConfig,
 }
 
+
+def summary_of(noun: str) -> str:
+    """What a method does in one sentence: the first of its settings' docstring."""
+    return (CONFIGS[noun].__doc__ or "").strip().partition(". ")[0] + "."
+
+
 CONTROLS: dict[str, Callable[[Any], dict[str, Any] | None]] = {"deep_clustering": control_of}
 """Of methods that have one: the settings that make the run to compare with."""

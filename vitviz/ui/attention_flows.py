@@ -41,7 +41,9 @@ def show_flow(shown: Shown) -> None:
     heat = heat_of(row.map, "rollout" if kind == "rollout" else "relevance")
     left, right = st.columns(2, gap="medium")
     with left:
-        state = show_heat(shown, heat, key=CANVAS, alt=f"{shown.picture.name}: {kind} to {row.query}", max_pins=1)
+        state = show_heat(
+            shown, heat, key=CANVAS, alt=f"{shown.picture.name}: {kind} of the token {row.query}", max_pins=1
+        )
         st.caption(say(f"{words.flow_caption(flow, row)} {words.FLOW[kind]}"))
         take_away(shown, heat, f"{flow.recipe}; for the token {row.query}", name=kind)
     with right:

@@ -23,10 +23,11 @@ from vitviz.ui.attention_canvas import (
 )
 from vitviz.ui.attention_queries import Query, look, pick_query, pinned_patch
 from vitviz.ui.attention_sources import Shown
+from vitviz.ui.choices import choose_from
 from vitviz.ui.components.image_canvas import image_canvas
 from vitviz.ui.kept import encode_picture, keep
 from vitviz.ui.language import say
-from vitviz.ui.pins import remember_pin
+from vitviz.ui.pins import remember_pin, write_address
 from vitviz.ui.results import cached
 
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ def _pick_choice(bird: "BirdsEye") -> Choice:
     layer = st.selectbox(say("Layer"), layers[::-1], key="layer", help=say(words.LAYER), width=110, **bound)
     place = layers.index(layer)
     heads = [*FUSIONS, *(f"head {index}" for index in range(bird.rows[place].layer.num_heads))]
-    chosen = st.selectbox(say("Heads"), heads, key="heads", help=say(words.HEADS), width=130, **bound)
+    chosen = choose_from("Heads", heads, key="heads", help=words.HEADS, width=130)
     kinds = list(NORMALISATIONS)
-    how = st.selectbox(say("Normalisation"), kinds, key="norm", help=say(words.NORMALISATION), width=140, **bound)
+    how = choose_from("Normalisation", kinds, key="norm", help=words.NORMALISATION, width=140)
     mass = st.slider(say("Mass kept, %"), 5, 100, 100, 5, key="mass", help=say(words.MASS), width=200, **bound)
     return Choice(place, chosen, how, mass / 100)
 
@@ -192,10 +193,11 @@ def _take_tile(bird: "BirdsEye", follow: str) -> None:
     if not view or view["follow"] != follow:
         return
     if not view["pins"]:
-        st.session_state["heads"] = FUSIONS[0]
+        write_address("heads", None)
         return
     num_rows, num_heads = bird.maps.shape[:2]
     x, y = view["pins"][0][:2]
     row = bird.rows[min(int(y * num_rows), num_rows - 1)]
     head = min(int(x * num_heads), row.layer.num_heads - 1)
-    st.session_state["layer"], st.session_state["heads"] = row.layer.index, f"head {head}"
+    st.session_state["layer"] = row.layer.index
+    write_address("heads", f"head {head}")  # which the widget takes over

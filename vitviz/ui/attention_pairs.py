@@ -61,10 +61,11 @@ def _pick_other(shown: Shown, kind: str) -> Shown | None:
 
 
 def _pick_picture() -> PickedImage:
-    photos = [one.name for one in list_photographs()]
+    photos = {one.name: one.title for one in list_photographs()}
     with st.container(border=True):
         second = min(1, len(photos) - 1)  # the first is what most begin with on the left
-        chosen = choose_from("Second photo", photos, index=second, key="b_photo") if photos else None
+        look = {"index": second, "key": "b_photo", "shown": photos.get}
+        chosen = choose_from("Second photo", list(photos), **look) if photos else None
         given = pick_image("attention_second")
     if given is None and chosen is None:
         raise Problem("there is no second photograph on this machine", "", "give a picture")
@@ -91,7 +92,7 @@ def _show(shown: Shown, row: "Row", choice: Choice, high: float, *, key: str, nu
     alt = f"{shown.picture.name}, {shown.network.opened.label}: attention of {row.query}"
     state = show_heat(shown, heat, key=key, alt=alt, max_pins=1 if key == FIRST else 0)
     caption = caption_of(row, num_layers, choice)
-    st.caption(say(f"**{words.network_caption(shown.network.opened.label, shown.picture.name)}** {caption}"))
+    st.caption(f"**{say(words.network_caption(shown.network.opened.label, shown.picture.name))}** {say(caption)}")
     take_away(shown, heat, caption, name=f"{key.replace('_', '-')}-layer-{row.layer.index}")
     return state
 
@@ -104,5 +105,5 @@ def _compare(rows: tuple["Row", "Row"], choice: Choice) -> None:
         shown = "different grids" if apart is None else f"{apart:.3f}"
         if rows[0].query != rows[1].query and apart is not None:
             shown = "different queries"
-        st.metric(say("Difference of the two maps"), shown, border=True, help=say(words.DIFFERENCE))
+        st.metric(say("Difference of the two maps"), say(shown), border=True, help=say(words.DIFFERENCE))
     st.caption(say(words.BESIDE))

@@ -84,7 +84,9 @@ def _class(shown: Shown, option: str) -> Asked:
     answer, index = probabilities(shown), int(number)
     if shown.network.opened.has_classifier:
         place = int((answer > answer[index]).sum()) + 1
-        st.caption(say(f"{safe_label(option)}: probability {answer[index]:.1%}, number {place} of {len(answer):,}"))
+        st.caption(
+            say(f"{safe_label(say(option))}: probability {answer[index]:.1%}, number {place} of {len(answer):,}")
+        )
     else:
         st.caption(say(words.NO_CLASSIFIER))
     return Asked(option, class_target(index, name), index)

@@ -56,11 +56,11 @@ def pick_timm(prefix: str) -> tuple[str, "OpenedModel", Callable[[], "OpenedMode
 
 def show_keys(keys: "KeyReport") -> None:
     """How a file met the model: one sentence, and every name below it."""
-    st.caption(safe_label(keys.sentence(), max_length=400))
+    st.caption(words.keys_sentence(keys))
     rows = keys.rows()
     with st.expander(say(f"Names of {len(rows):,} tensors")):
         st.dataframe(
-            {"tensor": [name for name, _ in rows[:_MAX_ROWS]], "": [what for _, what in rows[:_MAX_ROWS]]},
+            {say("tensor"): [name for name, _ in rows[:_MAX_ROWS]], "": [say(what) for _, what in rows[:_MAX_ROWS]]},
             hide_index=True,
             height=240,
         )
@@ -91,7 +91,11 @@ def _pick_part(key: str, keys: "KeyReport | None") -> None:
     parts: Sequence[str] = [part.name.rstrip(".") for part in keys.parts] if keys else ()
     if len(parts) > 1:
         st.selectbox(
-            say("Part of the file"), parts, key=key, help=say(words.PART), format_func=lambda part: part or "all of it"
+            say("Part of the file"),
+            parts,
+            key=key,
+            help=say(words.PART),
+            format_func=lambda part: part or say("all of it"),
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 
 if TYPE_CHECKING:
     from vitviz.explain.attention import BirdsEye
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from vitviz.explain.attribution import Attribution, Faithfulness
     from vitviz.explain.opened_models import OpenedModel
     from vitviz.explain.token_views import LogitLens, PatchPca, Tokens
+    from vitviz.explain.weight_keys import KeyReport
 
 INTRO = (
     "In every layer each token takes a share of every other one. **Click a patch to see what it takes**; without a pin you see "
@@ -117,9 +119,14 @@ COSTS = {
 }
 
 
+def keys_sentence(keys: "KeyReport") -> str:
+    """How a file of weights met a network, said clause by clause; made safe."""
+    return safe_label(", ".join(say(clause) for clause in keys.clauses()) + ".", max_length=400)
+
+
 def network_caption(label: str, tokens: str) -> str:
     """Which network, and what becomes of the picture in it."""
-    return f"Network: {safe_label(label, max_length=160)}; {safe_label(tokens, max_length=120)}."
+    return f"Network: {safe_label(say(label), max_length=160)}; {safe_label(say(tokens), max_length=120)}."
 
 
 def sheet_caption(bird: "BirdsEye", one_scale: bool) -> str:
@@ -203,9 +210,9 @@ def flow_caption(flow: "Flow", row: "FlowRow") -> str:
 def score_sentence(found: "Attribution") -> str:
     """What is explained, and how much of it there is."""
     if found.baseline_score is None:
-        return f"Score of {safe_label(found.target)}: {found.score:.3f}."
+        return f"Score of {safe_label(say(found.target))}: {found.score:.3f}."
     return (
-        f"Score of {safe_label(found.target)}: {found.score:.3f}, without the picture {found.baseline_score:.3f}: "
+        f"Score of {safe_label(say(found.target))}: {found.score:.3f}, without the picture {found.baseline_score:.3f}: "
         f"{found.score - found.baseline_score:+.3f} to be explained."
     )
 
@@ -268,5 +275,5 @@ def _upper(text: str) -> str:
 
 
 def _capital(text: str) -> str:
-    """A recipe, which names runs and files, as the beginning of a sentence."""
-    return safe_label(_upper(text), max_length=500)
+    """A recipe, which names runs and files, said and made safe, as the beginning of a sentence."""
+    return safe_label(_upper(say(text)), max_length=500)

@@ -48,7 +48,7 @@ def show_attribution(shown: Shown) -> None:
     left, right = st.columns((3, 2), gap="medium")
     with right:
         asked = pick_target(shown)
-        name = choose_from("Method", ORDER, key="method", help=words.METHOD)
+        name = choose_from("Method", ORDER, key="method", help=words.METHOD, shown=words.METHOD_NAMES.get)
         st.caption(say(METHODS[name].sentence))
         settings = _pick_settings(shown, METHODS[name].settings)
         found, how = _attribute(shown, asked, name, settings), "positive"
@@ -56,7 +56,12 @@ def show_attribution(shown: Shown) -> None:
             how = choose("Show", ("signed", "positive"), key="sign", help=words.SIGNED)
     with left:
         heat, scale_words = (None, "") if found is None else _heat(found, how)
-        show_heat(shown, heat, key=CANVAS, alt=f"{shown.picture.name}: {name} of {asked.name}")
+        show_heat(
+            shown,
+            heat,
+            key=CANVAS,
+            alt=f"{shown.picture.name}: attribution of {asked.name} by {words.METHOD_NAMES[name]}",
+        )
         if found is None:
             return
         st.caption(say(words.attribution_caption(found, scale_words)))
@@ -93,13 +98,13 @@ def _pick_settings(shown: Shown, defaults: dict[str, Any]) -> dict[str, Any]:
             if name in _FIXED:
                 continue
             label, text = _LABELS[name]
-            look = {"key": name, "bind": "query-params", "help": text, "width": 150}
             if name == "baseline":
                 kinds = list(BASELINES)
-                chosen[name] = st.selectbox(say(label), kinds, index=kinds.index(default), **look)
+                chosen[name] = choose_from(label, kinds, index=kinds.index(default), key=name, help=text, width=150)
             else:
                 low, high = _blocks(shown) if name == "block" else _RANGES[name]
                 high = min(high, _side(shown)) if name in ("window", "stride") else high
+                look = {"key": name, "bind": "query-params", "help": say(text), "width": 150}
                 chosen[name] = st.number_input(say(label), low, high, default, **look)
     return chosen
 

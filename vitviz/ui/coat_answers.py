@@ -55,7 +55,7 @@ def _one_answer(shown: Shown) -> None:
     run_views.chart(chart, key="coat_answer")
     same = int(found.exact.argmax()) == int(found.clustered.argmax())
     st.markdown(say(words.answer_sentence(same, found.kl)))
-    st.caption(say(words.caption(shown, words.ANSWER, words.clustering_words(shown.clustering))))
+    st.caption(words.caption(shown, words.ANSWER, words.clustering_words(shown.clustering)))
 
 
 def _many_answers(shown: Shown) -> None:

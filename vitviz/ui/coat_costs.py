@@ -14,7 +14,7 @@ from vitviz.ui import coat_words as words
 from vitviz.ui import run_views
 from vitviz.ui.choices import choose
 from vitviz.ui.coat_sources import Shown, computed
-from vitviz.ui.language import say
+from vitviz.ui.language import say, say_keys
 from vitviz.ui.problems import shown_problems
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def show_costs(shown: Shown) -> None:
     with st.spinner(say("Counting multiply-adds …")):
         variants, counts = computed("macs", shown, lambda: _variants(shown))
     for text in words.headline(variants):
-        st.markdown(say(f"- {text}"))
+        st.markdown(f"- {say(text)}")
     height, width = shown.look.fed.shape[:2]
-    st.caption(say(words.caption(shown, words.COMPUTED)))
+    st.caption(words.caption(shown, words.COMPUTED))
     left, right = st.columns((3, 2), gap="medium")
     with left:
         st.subheader(say("Multiply-adds by part"))
@@ -49,10 +49,10 @@ def show_costs(shown: Shown) -> None:
     st.subheader(say("Where clustering begins to pay"))
     rows = break_even(shown.network.model, height, width, _clustered(shown))
     st.table(
-        [words.break_even_row(one, _in_stage(counts, one.stage)) for one in rows],
+        [_said(words.break_even_row(one, _in_stage(counts, one.stage))) for one in rows],
         hide_index=True,
         border="horizontal",
-        alt="break-even of the four stages",
+        alt=say("break-even of the four stages"),
     )
     st.caption(say(words.BREAK_EVEN))
 
@@ -109,7 +109,8 @@ def _shares(variants: Mapping[str, "CoatMacs"]) -> None:
     ]
     rows.append({"part": "all, million", **{name: f"{macs.total / 1e6:,.0f}" for name, macs in variants.items()}})
     with st.expander(say("The same in numbers"), expanded=True):
-        st.table(rows, hide_index=True, border="horizontal", alt="share of every part of the multiply-adds")
+        about = say("share of every part of the multiply-adds")
+        st.table([_said(row) for row in rows], hide_index=True, border="horizontal", alt=about)
 
 
 def _lines(shown: Shown, stage: int, counts: Mapping[str, "GroupCounts"]) -> None:
@@ -187,3 +188,8 @@ def _in_stage(counts: Mapping[str, Any], stage: int) -> str:
     """Prototypes of this picture in a stage, in words: of queries, and of tokens before the MLP."""
     own = [_means(counts[kind], stage) for kind in ("factorised", "mlp")]
     return f"{np.mean(own[0]):,.0f}; MLP {np.mean(own[1]):,.0f}" if all(own) else "not clustered"
+
+
+def _said(row: Mapping[str, str]) -> dict[str, str]:
+    """A row of a table with its names and its words said."""
+    return say_keys({name: say(cell) for name, cell in row.items()})

@@ -14,6 +14,7 @@ from vitviz.figures import coat_maps
 from vitviz.runs.folder import Run
 from vitviz.ui import coat_words as words
 from vitviz.ui import run_views
+from vitviz.ui.choices import choose_from
 from vitviz.ui.coat_sources import Shown, cached, computed
 from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.language import say
@@ -54,14 +55,14 @@ def show_counts(shown: Shown) -> None:
     with left:
         st.subheader(say("This picture, block by block"))
         run_views.chart(coat_maps.block_counts(blocks), key="coat_blocks")
-        st.caption(say(words.caption(shown, words.WHISKERS)))
+        st.caption(words.caption(shown, words.WHISKERS))
     with right:
         st.subheader(say("Among other pictures"))
         gallery = gallery_of(shown)
         found, own = _gallery_counts(shown, gallery)
         names = list(found.names)
-        name = st.selectbox(say("Block"), names, key="block", bind="query-params", width=220)
-        place = names.index(name) if name in names else 0
+        name = choose_from("Block", names, key="block", width=220)
+        place = names.index(name)
         current = float(own.counts[0, place])
         counts, number = found.counts[:, place], int(found.num_tokens[place])
         run_views.chart(
@@ -140,13 +141,15 @@ def _show_gallery(shown: Shown, gallery: Gallery, counts: np.ndarray) -> None:
             {
                 "id": int(gallery.rows[place]),
                 "label": f"{counts[place]:,.0f}",
-                "note": f"{gallery.names[place]}, {_class_name(run, classes[gallery.rows[place]])}: {counts[place]:,.0f}",
+                "note": say(
+                    f"{gallery.names[place]}, {_class_name(run, classes[gallery.rows[place]])}: {counts[place]:,.0f}"
+                ),
             }
             for place in order
         ]
         st.caption(say(words.GALLERY_RUN.format(number=len(order), size=side)))
         address = run_addresses(run).tile
-        image_grid(key="coat_gallery", tile_url=address, items=items, captions=True, label="Images by prototypes")
+        image_grid(key="coat_gallery", tile_url=address, items=items, captions=True, label=say("Images by prototypes"))
         return
     st.caption(say(words.GALLERY_BUNDLED.format(size=side)))
     with st.container(horizontal=True):
@@ -155,7 +158,7 @@ def _show_gallery(shown: Shown, gallery: Gallery, counts: np.ndarray) -> None:
                 "thumbnail", shown, lambda place=place: _thumbnail(gallery.images[place]), gallery.names[place]
             )
             st.image(
-                picture, f"{counts[place]:,.0f}", width=_THUMB, alt=say(f"{gallery.names[place]}: {counts[place]:,.0f}")
+                picture, f"{counts[place]:,.0f}", width=_THUMB, alt=f"{say(gallery.names[place])}: {counts[place]:,.0f}"
             )
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from vitviz.figures import coat as figures
 from vitviz.ui import coat_words as words
 from vitviz.ui import run_views
-from vitviz.ui.choices import choose
+from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.coat_sources import SOFTMAX, Shown, computed
 from vitviz.ui.language import say
 
@@ -22,7 +22,7 @@ def show_errors(shown: Shown) -> None:
         st.info(say(words.NO_QUERIES), icon=":material/hub:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox(say("Block"), list(blocks), key="block", bind="query-params", width=220)
+        name = choose_from("Block", list(blocks), key="block", width=220)
         level = st.select_slider(
             say("Prototypes, as bits of sign"),
             LEVELS,
@@ -32,7 +32,7 @@ def show_errors(shown: Shown) -> None:
             help=say(words.LEVEL),
             width=260,
         )
-    index = blocks.get(name, next(iter(blocks.values())))
+    index = blocks[name]
     with st.spinner(say("Grouping the queries seven ways …")):
         found = computed("errors", shown, lambda: coat_errors.errors(shown.look, index, num_bits=level), index, level)
     left, right = st.columns(2, gap="medium")
@@ -42,7 +42,7 @@ def show_errors(shown: Shown) -> None:
         number = found[0].prototypes
         even = "" if shown.network.is_trained else words.ATTENTION_EVEN
         where = f"{name}, all heads, about {number:,.0f} prototypes a head"
-        st.caption(say(words.caption(shown, f"{words.ERRORS}{even}", where)))
+        st.caption(words.caption(shown, f"{say(words.ERRORS)}{say(even)}", where))
     with right:
         st.subheader(say("Error over cost"))
         _curve(shown, index, name)
@@ -58,4 +58,4 @@ def _curve(shown: Shown, index: int, name: str) -> None:
     with st.spinner(say("Turning the knobs …")):
         points = computed("curve", shown, lambda: coat_errors.quality_cost(shown.look, index), index)
     run_views.chart(figures.quality_cost(points, kind=kind, against=against), key="coat_curve")
-    st.caption(say(words.caption(shown, words.CURVE, f"{name}, {kind}")))
+    st.caption(words.caption(shown, words.CURVE, f"{name}, {kind}"))

@@ -9,11 +9,11 @@ from vitviz.explain.coat import ClusteredBlock, GroupMap, at_picture, prototype_
 from vitviz.figures import coat_maps as figures
 from vitviz.ui import coat_words as words
 from vitviz.ui import run_views
-from vitviz.ui.choices import choose
+from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.coat_sources import FACTORISED, SOFTMAX, Shown, cached
 from vitviz.ui.components.image_canvas import image_canvas
 from vitviz.ui.kept import encode_picture, keep
-from vitviz.ui.language import say
+from vitviz.ui.language import say, say_keys
 from vitviz.ui.pins import asked_pins, remember_pin
 
 BINARY = "application/octet-stream"
@@ -33,7 +33,7 @@ def show_clusters(shown: Shown) -> None:
     left, right = st.columns((3, 3), gap="medium")
     with left:
         pins = _canvas(shown, index, head, groups, row_of_head)
-        st.caption(say(words.map_caption(shown, block, head)))
+        st.caption(words.map_caption(shown, block, head))
     with right:
         if not pins:
             _overview(block, groups, row_of_head)
@@ -45,7 +45,8 @@ def show_clusters(shown: Shown) -> None:
 
 def counts_table(shown: Shown) -> None:
     """How many prototypes every block has of this picture."""
-    st.table(count_rows(shown), hide_index=True, border="horizontal", alt="prototypes of every clustered block")
+    rows = [say_keys({name: say(cell) for name, cell in row.items()}) for row in count_rows(shown)]
+    st.table(rows, hide_index=True, border="horizontal", alt=say("prototypes of every clustered block"))
     st.caption(say(words.COUNTS))
 
 
@@ -62,10 +63,9 @@ def count_rows(shown: Shown) -> list[dict[str, str]]:
 
 def _pick_place(shown: Shown) -> tuple[int, int | str]:
     """The block and its head, counted from 1, or the tokens before its MLP; both bound to the address."""
-    names = [block.name for block in shown.look.blocks]
     with st.container(horizontal=True, vertical_alignment="top"):
-        name = st.selectbox(say("Block"), names, key="block", bind="query-params", width=220)
-        index = names.index(name) if name in names else 0
+        names = [block.name for block in shown.look.blocks]
+        index = names.index(choose_from("Block", names, key="block", width=220))
         block = shown.look.blocks[index]
         heads = [] if block.queries is None else list(range(1, 1 + len(block.queries.ids)))
         head = choose("Head", [*heads, *([MLP_TOKENS] if block.tokens is not None else [])], key="head")

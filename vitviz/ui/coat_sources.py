@@ -12,8 +12,8 @@ from vitviz.errors import Problem
 from vitviz.explain.coat_networks import SIZES
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import coat_words as words
+from vitviz.ui.attention_words import keys_sentence
 from vitviz.ui.choices import choose, choose_from
-from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
 from vitviz.ui.pickers import PickedImage, describe_run, pick_run
 from vitviz.ui.run_views import live_status
@@ -240,7 +240,7 @@ def _of_lite() -> Network:
         with st.spinner(say(f"Building CoaT-Lite {size} …")):
             lite = _lite(size, digest, _content=content)
         if lite.keys is not None:
-            st.caption(safe_label(lite.keys.sentence(), max_length=300))
+            st.caption(keys_sentence(lite.keys))
     key, feed = f"lite-{size}-{digest}-{side}", replace(IMAGENET, img_size=side)
     return Network(key, lite.label, lite.model, UNCLUSTERED, feed, is_trained=content is not None)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 
 if TYPE_CHECKING:
     from vitviz.explain.coat import ClusteredBlock, GroupMap, PrototypeAttention
@@ -130,7 +131,7 @@ def method_words(grouping: "Grouping") -> str:
 
 
 def clustering_words(clustering: "Clustering") -> str:
-    """What is clustered, and how, in a line."""
+    """What is clustered, and how, in a line, said."""
     parts = []
     for kind in ("factorised", "softmax"):
         stages = [str(stage) for stage, found in enumerate(clustering.attention, 1) if found == kind]
@@ -139,7 +140,7 @@ def clustering_words(clustering: "Clustering") -> str:
     if clustering.mlp_stages:
         stages = " and ".join(map(str, clustering.mlp_stages))
         parts.append(f"MLP of stages {stages} (ours) by {method_words(clustering.mlp_grouping)}")
-    return "; ".join(parts) or "nothing clustered"
+    return "; ".join(say(part) for part in parts) or say("nothing clustered")
 
 
 def zoom_sentence(zoom: int, img_size: int) -> str:
@@ -153,9 +154,9 @@ def trained_sentence(clustering: "Clustering") -> str:
 
 
 def caption(shown: Any, text: str, *where: str) -> str:
-    """Network, how it was fed, where in it; then what to look at."""
-    recipe = "; ".join((shown.network.label, *where, shown.look.recipe))
-    return f"{safe_label(recipe[:1].upper() + recipe[1:], max_length=400)}. {text}"
+    """Network, how it was fed, where in it; then what to look at: said, part by part."""
+    recipe = "; ".join(say(part) for part in (shown.network.label, *where, shown.look.recipe))
+    return f"{safe_label(recipe[:1].upper() + recipe[1:], max_length=400)}. {say(text)}"
 
 
 def map_caption(shown: Any, block: "ClusteredBlock", head: int | str) -> str:
@@ -203,7 +204,7 @@ def counts_row(name: str, kind: str, num_tokens: int, counts: Sequence[int]) -> 
         "attention": kind,
         "tokens": f"{num_tokens:,}",
         "prototypes a head, mean": f"{mean:,.0f}",
-        "fewest to most": f"{min(counts):,} to {max(counts):,}" if len(counts) > 1 else "one head",
+        "fewest to most": f"{min(counts):,}–{max(counts):,}" if len(counts) > 1 else "one head",
         "of its tokens": f"{mean / num_tokens:.1%}",
     }
 

@@ -23,7 +23,7 @@ def show_faithfulness(shown: Shown, importance: np.ndarray, asked: Asked | None,
     try:
         asked = asked or pick_target(shown)
     except Problem as problem:
-        st.caption(safe_label(f"It cannot be tested here: {problem.why}.", max_length=200))
+        st.caption(safe_label(say(f"It cannot be tested here: {problem.why or problem.what}."), max_length=200))
         return
 
     def work(on_progress: OnProgress):
@@ -39,7 +39,7 @@ def show_faithfulness(shown: Shown, importance: np.ndarray, asked: Asked | None,
         st.caption(say(words.FAITHFUL))
         return
     with st.container(horizontal=True):
-        deletion, insertion = words.spread(found.random_deletion()), words.spread(found.random_insertion())
+        deletion, insertion = (say(words.spread(one)) for one in (found.random_deletion(), found.random_insertion()))
         look = {"border": True, "delta_color": "off", "delta_arrow": "off"}
         st.metric(say("Deletion area, small is faithful"), f"{found.own.deletion_auc:.3f}", deletion, **look)
         st.metric(say("Insertion area, large is faithful"), f"{found.own.insertion_auc:.3f}", insertion, **look)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from vitviz.data.photographs import find_photograph, list_photographs, open_photograph
 from vitviz.errors import Problem
+from vitviz.ui.choices import choose_from
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
 from vitviz.ui.pickers import PickedImage, decode_given, pick_image
@@ -31,11 +32,11 @@ def pick_photo(key: str) -> PickedImage:
     with st.sidebar:
         chosen = None
         if photos:
-            look = {"key": "photo", "bind": "query-params", "on_change": _let_go}
-            chosen = st.selectbox(say("Photo"), list(photos), **look)
+            look = {"key": "photo", "shown": lambda name: photos[name].title, "on_change": _let_go}
+            chosen = choose_from("Photo", list(photos), **look)
         given = pick_image(key, max_side=MAX_SIDE)
         if st.toggle(say("Use the camera"), key="camera"):
-            taken = st.camera_input("A picture from the camera", key=f"{key}_camera", label_visibility="collapsed")
+            taken = st.camera_input(say("A picture from the camera"), key=f"{key}_camera", label_visibility="collapsed")
             given = decode_given(taken.getvalue(), "the camera's picture", max_side=MAX_SIDE) if taken else given
         handed = _handed_over() if given is None else None
         if given is not None or handed is not None:

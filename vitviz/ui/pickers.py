@@ -58,20 +58,22 @@ def describe_run(run: Run) -> None:
     """What the chosen run is, in the sidebar, small."""
     about = run.description()
     with st.sidebar:
-        st.caption(say(f"**{safe_label(about.title or run.name)}**"))
+        st.caption(say(f"**{safe_label(say(about.title) or run.name)}**"))
         size = f"{about.num_images:,} images, {about.img_size} px"
-        st.caption(say(f"{safe_label(about.dataset_title)}, {size}, {about.num_clusters} clusters, seed {about.seed}"))
+        st.caption(
+            say(f"{safe_label(say(about.dataset_title))}, {size}, {about.num_clusters} clusters, seed {about.seed}")
+        )
         st.caption(
             say(
-                f"Made {safe_label(about.created[:10])} on {safe_label(about.device)}"
+                f"Made {safe_label(about.created[:10])} on {safe_label(say(about.device))}"
                 + (", shipped with vitviz" if run.is_shipped() else "")
             )
         )
         with st.expander(say("Settings and origin")):
             st.json(about.settings, expanded=False)
-            st.code(about.command or "no command recorded", language=None, wrap_lines=True)
+            st.code(about.command or say("no command recorded"), language=None, wrap_lines=True)
             for note in about.notes:
-                st.caption(safe_label(note, max_length=300))
+                st.caption(safe_label(say(note), max_length=300))
 
 
 def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:

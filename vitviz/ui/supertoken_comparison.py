@@ -18,7 +18,7 @@ from vitviz.explain.segmentation import (
 from vitviz.explain.supertokens import at_pixels
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.components.image_canvas import image_canvas
-from vitviz.ui.language import say
+from vitviz.ui.language import say, say_keys
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.supertoken_sources import MAX_ITERATIONS, Shown, cached
 from vitviz.ui.supertoken_views import asked_step, labels_layer, photo_url, remember_step
@@ -42,7 +42,7 @@ def show_beside(shown: Shown) -> None:
         maps = segment(shown, step, repaired)
     for column, (name, labels) in zip(st.columns(3), maps.items(), strict=True):
         with column:
-            st.markdown(say(f"**{name}**"))
+            st.markdown(f"**{say(name)}**")
             _one_map(shown, name, labels, f"{name}-{step}-{repaired}")
     st.caption(say(words.recipe_caption(shown.grouping.recipe, step, words.BESIDE)))
     _scores(shown, maps)
@@ -70,7 +70,8 @@ def show_embeddings(shown: Shown) -> None:
     """What the paper's three embeddings cost on this photo and machine, beside what the paper claims."""
     with st.spinner(say("Running the photo through the embeddings …")):
         costs = cached("costs", shown, lambda: _measure(shown.photo.pixels))
-    st.table([_cost_row(cost) for cost in costs], hide_index=True, border="horizontal", alt="cost of the embeddings")
+    rows = [say_keys(_cost_row(cost)) for cost in costs]
+    st.table(rows, hide_index=True, border="horizontal", alt=say("cost of the embeddings"))
     st.caption(say(words.EMBEDDINGS))
     st.markdown(say(words.CLAIMS))
 
@@ -84,7 +85,7 @@ def _measure(pixels: np.ndarray) -> tuple[EmbeddingCost, ...]:
 
 def _cost_row(cost: EmbeddingCost) -> dict[str, str]:
     return {
-        "embedding": cost.name,
+        "embedding": say(cost.name),
         "tokens": f"{cost.tokens:,}",
         "parameters, counted": f"{cost.parameters:,}",
         "the paper's claim": CLAIMED[cost.name],
@@ -133,7 +134,7 @@ def _scores(shown: Shown, maps: Mapping[str, np.ndarray]) -> None:
         truths = read_ground_truth_apart(file.getvalue(), name=file.name)
         with st.spinner(say("Scoring …")):
             rows = [
-                {"map": name, **words.score_row(score_segments(labels, truths, shown.photo.pixels))}
+                say_keys({"map": say(name), **words.score_row(score_segments(labels, truths, shown.photo.pixels))})
                 for name, labels in maps.items()
             ]
         digits = {name: st.column_config.NumberColumn(format="%.4f") for name in list(rows[0])[1:6]}

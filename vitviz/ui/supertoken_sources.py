@@ -12,8 +12,8 @@ import streamlit as st
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import supertoken_words as words
+from vitviz.ui.attention_words import keys_sentence
 from vitviz.ui.choices import choose, choose_from
-from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
 from vitviz.ui.pickers import PickedImage, describe_run, pick_run
 from vitviz.ui.run_views import live_status
@@ -178,7 +178,7 @@ def _of_timm() -> Source:
         with st.spinner(say(f"Building {name} …")):
             loaded = _timm_model(name, digest, _content=content)
         if loaded.keys is not None:
-            st.caption(safe_label(loaded.keys.sentence(), max_length=300))
+            st.caption(keys_sentence(loaded.keys))
         depth = len(loaded.model.blocks)
         block = st.slider(say("After block"), 0, depth - 1, value=depth - 1, key="block", bind="query-params")
         cell_size = st.slider(say("Tokens along a side of a cell"), 1, 4, value=2, key="cell", bind="query-params")

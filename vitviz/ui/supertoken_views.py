@@ -220,11 +220,11 @@ def _heat(shown: Shown, state: CanvasState) -> _Heat | None:
 
 def _card(shown: Shown, card: TokenCard, step: int) -> None:
     """Everything about one super token."""
-    st.markdown(say(f"**{words.card_title(card)}**"))
+    st.markdown(f"**{say(words.card_title(card))}**")
     pixels = card.area_share * shown.photo.pixels.shape[0] * shown.photo.pixels.shape[1]
     with st.container(horizontal=True):
         st.metric(say("Soft size"), f"{pixels:,.0f} px", border=True, help=say(words.SOFT_SIZE))
-        st.metric(say("Entropy"), f"{card.entropy_bits:.2f} bits", border=True, help=say(words.ENTROPY))
+        st.metric(say("Entropy"), say(f"{card.entropy_bits:.2f} bits"), border=True, help=say(words.ENTROPY))
     # an SVG travels with the page; a picture may be gone from the server when the next super token is clicked
     st.image(
         words.swatch_svg(card.mean_color), caption=say(words.color_sentence(card)), alt=say(words.color_sentence(card))

@@ -3,6 +3,7 @@
 from vitviz.explain.segmentation import SegmentScores
 from vitviz.explain.supertokens import Health, TokenCard
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 
 INTRO = (
     "Before the transformer sees a picture, its pixels are gathered into super tokens: each pixel is shared out "
@@ -99,14 +100,14 @@ def map_caption(recipe: str, step: int, *, trained_with: int | None = None) -> s
     """What made a map, and what to look at; ``trained_with`` names the t of a trained run."""
     trained = "" if trained_with in (None, step) else f" (it was trained with t = {trained_with})"
     return (
-        f"{_capital(recipe)}; t = {step}{trained}. Lines part pixels that go to different super tokens most. "
+        f"{_safe(recipe)}; t = {step}{trained}. Lines part pixels that go to different super tokens most. "
         "Specks have no line. Colours only tell neighbours apart, they mean nothing."
     )
 
 
 def recipe_caption(recipe: str, step: int, text: str) -> str:
     """A caption with what made the figure."""
-    return f"{text} {_capital(recipe)}; t = {step}."
+    return f"{text} {_safe(recipe)}; t = {step}."
 
 
 def card_title(card: TokenCard) -> str:
@@ -166,6 +167,7 @@ def score_row(scores: SegmentScores) -> dict[str, float | int]:
     }
 
 
-def _capital(text: str) -> str:
-    """A recipe, which names runs and files, as the beginning of a sentence."""
-    return safe_label(text[:1].upper() + text[1:], max_length=400)
+def _safe(recipe: str) -> str:
+    """A recipe, which names runs and files, said and made safe, as the beginning of a sentence."""
+    said = say(recipe)
+    return safe_label(said[:1].upper() + said[1:], max_length=400)

@@ -137,7 +137,7 @@ def result_of(
     if task is not None and task.problem is not None:
         show_problem(task.problem)
     elif task is not None:
-        st.caption(say(f"{safe_label(title)}: stopped."))
+        st.caption(say(f"{safe_label(say(title))}: stopped."))
     if st.button(say(button), key=f"begin_{title}", icon=":material/play_arrow:"):
         desk().start(key, work)
         st.rerun()
@@ -156,7 +156,7 @@ def _show_progress(key: str, title: str, task: Task) -> None:
             st.rerun()
         counted = f"{task.done:,} of {task.total:,} pictures" if task.total else "waiting for its turn"
         share = min(task.done / task.total, 1.0) if task.total else 0.0
-        st.progress(share, say(f"{safe_label(title)}: {counted}"))
+        st.progress(share, say(f"{safe_label(say(title))}: {counted}"))
         if st.button(say("Stop"), key=f"stop_{title}", icon=":material/stop:"):
             task.is_stopped = True
 

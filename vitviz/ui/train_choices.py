@@ -50,7 +50,9 @@ def pick_choice() -> Choice:
     with st.container(horizontal=True):
         base = _pick_base()
         source = _pick_source(base.config)
-    st.caption(say(PRESETS[base.preset].why if base.preset else words.METHODS[base.method]))
+    st.caption(
+        say(PRESETS[base.preset].why if base.preset else words.METHODS.get(base.method) or summary_of(base.method))
+    )
     values = {"dataset": _read_source(source, base.config), **_pick_settings(base)}
     changes = _changes(base.config, values)
     config = from_plain(type(base.config), {**to_plain(base.config), **changes})

@@ -12,6 +12,7 @@ BINARY = "application/octet-stream"
 
 st.button("Run again")
 other = st.checkbox("Other picture")
+st.session_state["lang"] = "KO" if st.checkbox("Korean") else "EN"
 max_pins = 2 if st.query_params.get("pins") == "2" else 1
 state = image_canvas(
     key="canvas",

@@ -175,7 +175,7 @@ def test_what_is_changed_in_the_browser_makes_no_server_call(page, opened):
         page.wait_for_function("root => root.canvas.told.step === 1", arg=root.element_handle())  # settled
 
     assert _traffic(page, change) == []
-    assert root.locator(".count").inner_text() == "t = 1 of 2"
+    assert root.locator(".count").inner_text() == "t = 1 / 2"
 
 
 def test_scrubbing_tells_python_once_it_settles(page, opened):
@@ -390,3 +390,22 @@ def test_smoothing_blends_cells_in_the_browser_alone_and_only_where_it_is_offere
     button.click()
     root.locator("canvas.heat:not(.blended)").wait_for()
     assert button.get_attribute("aria-pressed") == "false"
+
+
+def test_a_reader_who_changes_the_language_keeps_pin_and_step_and_hears_the_new_one(page, opened):
+    root = opened()
+    _click(root, 0.1, 0.1)
+    root.get_by_role("button", name="Next step").click()
+    _heard(page, "pins [(0.1, 0.1, 0)] step 1")
+    page.get_by_text("Korean", exact=True).click()
+    root.get_by_role("button", name="다음 단계").wait_for()
+    root.and_(page.locator("[data-step='1'][data-pins='1'][data-ready]")).wait_for()
+    surface = root.locator(".surface")
+    assert surface.get_attribute("aria-label") == "two grey halves. 그림. Shift와 화살표 키로 핀을 옮깁니다"
+    assert "화살표" in surface.get_attribute("aria-description")
+    root.get_by_role("button", name="사진만 보기").focus()
+    page.keyboard.press("Tab")
+    assert surface.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+    surface.press("ArrowLeft")
+    _heard(page, "pins [(0.1, 0.1, 0)] step 0")
+    assert "영역 0" in root.locator(".readout").inner_text() and _ink(root).max() > 0

@@ -19,18 +19,27 @@ export default function imageCanvas(component) {
 class ImageCanvas {
   constructor(parent, component) {
     const { data } = component;
-    Object.assign(this, { component, data: {}, labels: data.labels });
+    Object.assign(this, { component, parent, data: {} });
     Object.assign(this, { pins: [], step: 0, base: 0, hover: null, blinks: false, held: false, smooth: false });
     Object.assign(this, { mode: data.mode, fillAlpha: data.alpha, heatAlpha: data.heat_alpha });
-    this.parts = buildControls(parent, this.labels, this.actions());
-    this.parts.root.canvas = this; // for tests and the console
     this.layers = new Layers((failed) => this.arrived(failed));
     this.drawing = new Drawing(this);
+    this.resizes = new ResizeObserver(() => this.drawing.fit());
+    this.build(data.labels);
+  }
+
+  /** Build the elements with these texts, anew when the reader has chosen another language. */
+  build(labels) {
+    this.parts?.root.remove();
+    this.resizes.disconnect();
+    this.labels = labels;
+    this.parts = buildControls(this.parent, labels, this.actions());
+    this.parts.root.canvas = this; // for tests and the console
+    this.drawing.size = null;
     listenToPointer(this.parts.surface, this);
     listenToKeys(this.parts.root, this.parts.surface, this);
     this.parts.picture.addEventListener("load", () => this.drawn());
     this.parts.picture.addEventListener("error", () => this.say(this.labels.failed));
-    this.resizes = new ResizeObserver(() => this.drawing.fit());
     this.resizes.observe(this.parts.root);
   }
 
@@ -51,6 +60,7 @@ class ImageCanvas {
   update(component) {
     const before = this.data;
     Object.assign(this, { component, data: component.data });
+    if (JSON.stringify(this.labels) !== JSON.stringify(this.data.labels)) this.build(this.data.labels);
     if (before.follow !== this.data.follow) this.followPython();
     this.layers.take(this.data);
     this.base = Math.min(this.base, this.data.bases.length - 1);
@@ -200,11 +210,12 @@ class ImageCanvas {
   }
 
   showBase() {
-    const { picture, bases } = this.parts;
+    const { picture, surface, bases } = this.parts;
     const { url } = this.data.bases[this.isBare() ? 0 : this.base];
     fillBases(bases, this.data.bases.map((one) => one.label), (base) => this.change({ base }));
     markPressed(bases, "base", this.base);
     picture.alt = this.data.alt;
+    surface.setAttribute("aria-label", `${this.data.alt}. ${this.labels.picture}`);
     if (picture.getAttribute("src") !== url) picture.src = url;
   }
 
@@ -223,6 +234,7 @@ class ImageCanvas {
     showHeatBar(parts.heatBar, Boolean(layers.heat), data);
     parts.keys.hidden = data.max_pins < 1;
     parts.keys.textContent = this.numSteps() > 1 ? this.labels.keys_steps : this.labels.keys;
+    parts.surface.setAttribute("aria-description", data.max_pins < 1 ? this.labels.idle_bare : parts.keys.textContent);
   }
 
   showPlayer() {

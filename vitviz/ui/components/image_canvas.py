@@ -13,6 +13,7 @@ import streamlit as st
 
 from vitviz.figures.theme import CLUSTER_COLORS, SEQUENTIAL_COLORS
 from vitviz.ui.components.assets import read_assets
+from vitviz.ui.language import say
 
 MODES = ("colors", "lines", "both", "none")
 
@@ -29,7 +30,7 @@ LABELS = {
     "blink": "See the photo alone (hold B)",
     "smooth": "Smooth the map between cells",
     "step": "Step",
-    "step_of": "{name} = {step} of {last}",
+    "step_of": "{name} = {step} / {last}",
     "previous": "Previous step",
     "next": "Next step",
     "play": "Play",
@@ -134,30 +135,33 @@ def image_canvas(
         tell_step: tell Python of a settled step by itself; pins are told always.
         max_pins: 0, 1 or 2; a further pin replaces the oldest. pin_stride: cells that an arrow key moves a pin.
         max_height: CSS pixels; the picture is as wide as there is room otherwise.
-        labels: texts that replace those of ``LABELS``.
+        labels: texts that replace those of ``LABELS``. All texts are given in English and said in the reader's language here.
 
     Raises ValueError for an unknown ``mode``.
     """
     if mode not in modes or set(modes) - set(MODES):
         raise ValueError(f"mode={mode!r} must be one of modes={', '.join(modes)}, and those of {', '.join(MODES)}")
-    texts = {**LABELS, **(labels or {})}
+    texts = {name: say(text) for name, text in {**LABELS, **(labels or {})}.items()}
     start = [[float(x), float(y)] for x, y, *_ in pins]
     result = _component(
         key=key,
         data={
-            "bases": [{"label": texts["photo"], "url": photo_url}, *map(dict, bases)],
+            "bases": [
+                {"label": texts["photo"], "url": photo_url},
+                *({**one, "label": say(one["label"])} for one in bases),
+            ],
             "base": int(base),
             "width": int(width),
             "height": int(height),
-            "alt": alt,
+            "alt": say(alt),
             "labels_url": labels_url or "",
             "colors": list(colors),
             "color_of_id": [np.asarray(part).tolist() for part in color_of_id],
-            "id_text": id_text,
-            "id_texts": list(id_texts),
+            "id_text": say(id_text),
+            "id_texts": [say(text) for text in id_texts],
             "sizes": [int(size) for size in sizes],
             "heat_url": heat_url or "",
-            "heat_title": heat_title,
+            "heat_title": say(heat_title),
             "heat_max": float(heat_max),
             "heat_min": float(heat_min),
             "heat_step": heat_step,
@@ -171,7 +175,7 @@ def image_canvas(
             "heat_alpha": float(heat_alpha),
             "step": int(step),
             "step_name": step_name,
-            "step_texts": list(step_texts),
+            "step_texts": [say(text) for text in step_texts],
             "tell_step": tell_step,
             "pins": start,
             "max_pins": int(max_pins),
