@@ -25,12 +25,13 @@ MAY_IMPORT = {
     "logs": {"runs", "errors"},
     "figures": set(),
     "languages": set(),
-    "ui": {"figures", "explain", "logs", "languages"} | _BELOW_EXPLAIN,
+    "share": {"figures", "explain", "languages"} | _BELOW_EXPLAIN,
+    "ui": {"share", "figures", "explain", "logs", "languages"} | _BELOW_EXPLAIN,
     "pages": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
     "app": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
     "doctor": {"explain", "logs"} | _BELOW_EXPLAIN,
-    "commands": {"doctor", "explain", "logs"} | _BELOW_EXPLAIN,
-    "__main__": {"commands", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
+    "commands": {"share", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
+    "__main__": {"commands", "share", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
 }
 """Floor to the floors of vitviz it may import, besides itself."""
 

@@ -130,12 +130,18 @@ def _add_making(verbs) -> None:
     project.set_defaults(command=commands.project)
 
     export = verbs.add_parser(
-        "export", help="copy a run out: a folder or .zip to hand on, or a .csv / .parquet of points"
+        "export",
+        help="copy a run out: a folder or .zip to hand on, an offline .html page, or a .csv / .parquet of points",
     )
     export.add_argument("name", metavar="RUN")
     export.add_argument("out", metavar="OUT")
     export.add_argument("--half", action="store_true", help="weights as float16: half as large, good enough to look at")
     export.add_argument("--scores", action="store_true", help="settings and records only, no arrays and no weights")
+    export.add_argument(
+        "--thumbnails", action="store_true", help="images in the .html also where the licence is not known to allow it"
+    )
+    export.add_argument("--atlas", action="store_true", help="a .parquet of one round as Embedding Atlas opens it")
+    export.add_argument("--round", type=int, help="the round of --atlas (default: the last)")
     export.set_defaults(command=commands.export)
 
 

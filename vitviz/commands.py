@@ -136,7 +136,7 @@ def project(options: Namespace) -> None:
 
 
 def export(options: Namespace) -> None:
-    """Copy a run to a folder or zip without what only resuming needs, or write its points as a table."""
+    """Copy a run to a folder or zip without what only resuming needs, or write its points as a table, or it all as one page."""
     from vitviz.runs.export import export_folder, export_table, export_zip
 
     run, out = find_run(options.name), Path(options.out)
@@ -144,6 +144,9 @@ def export(options: Namespace) -> None:
         raise Problem(f"{out} cannot be written", "its folder does not exist", f"make {out.parent} first")
     if options.half or options.scores:
         _export_part(run, out, half=options.half)
+        return
+    if options.atlas or options.thumbnails or out.suffix == ".html":
+        _export_shared(run, out, options)
         return
     write = {".zip": export_zip, ".csv": export_table, ".parquet": export_table}.get(out.suffix, export_folder)
     write(run, out)
@@ -217,6 +220,24 @@ def _export_part(run: Run, out: Path, *, half: bool) -> None:
         )
     export_folder(run, out, half=True) if half else export_scores(run, out)
     print(f"{run.name} -> {out}, " + ("weights as float16" if half else "records only"))
+
+
+def _export_shared(run: Run, out: Path, options: Namespace) -> None:
+    """One page, or the table for Embedding Atlas with the line that opens it."""
+    flag, suffix = ("--atlas", ".parquet") if options.atlas else ("--thumbnails", ".html")
+    if out.suffix != suffix:
+        raise Problem(f"{flag} is for a {suffix} file", f"{out.name} is none")
+    if options.atlas:
+        from vitviz.share.atlas import write_atlas_table
+
+        index = write_atlas_table(run, out, round_index=options.round)
+        print(f"{run.name} -> {out}, round {index}; Embedding Atlas opens it:")
+        print(f"embedding-atlas {shlex.quote(str(out))} --x projection_x --y projection_y --neighbors neighbors")
+        return
+    from vitviz.share.one_file import write_one_file
+
+    size = write_one_file(run, out, list_runs(), thumbnails=options.thumbnails)
+    print(f"{run.name} -> {out}, {size / 1e6:.1f} MB")
 
 
 def _own_states(ranks: Ranks) -> dict[str, str]:
