@@ -25,7 +25,7 @@ def atlas(tmp_path_factory):
 
 
 def test_a_recipe_names_run_view_seed_settings_and_version():
-    line = recipe_of(find_run("digits"), "attention", layer=2, round=None)
+    line = recipe_of(find_run("digits"), "attention", {"layer": 2, "round": None})
     for part in ("attention", "run digits", "layer 2", "seed 0", "cluster_weight=0.01", "vitviz 0.1.0"):
         assert part in line
     assert "round" not in line.partition("settings:")[0] and "\n" not in line

@@ -40,7 +40,7 @@ def write_atlas_table(run: Run, out: Path, *, round_index: int | None = None) ->
         "neighbors": _neighbors(np.asarray(run.round(index).embeddings, np.float32)),
         **_known(run, index),
     }
-    content = to_parquet(columns, recipe_of(run, f"map by {projection.engine}", round=index))
+    content = to_parquet(columns, recipe_of(run, f"map by {projection.engine}", {"round": index}))
     write_file(out, lambda file: file.write(content))
     return index
 

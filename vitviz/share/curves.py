@@ -11,7 +11,7 @@ from vitviz.runs.folder import Run
 from vitviz.share.markup import label, said
 
 _WIDTH, _HEIGHT = 520, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 12, 10, 36
 _MOST_DOTS = 40
 
 

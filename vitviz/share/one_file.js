@@ -104,7 +104,8 @@ function refresh(view) {
 }
 
 function scoresAt({ values, round }) {
-  return Object.entries(values.scores[round] ?? {}).map(([name, score]) => `${name} ${score.toFixed(3)}`).join(" · ");
+  const korean = page.dataset.language === "ko";
+  return (values.scores[round] ?? []).map(([name, said, score]) => `${korean ? said : name} ${score.toFixed(3)}`).join(" · ");
 }
 
 function fillNames(view) {

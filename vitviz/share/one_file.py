@@ -155,7 +155,7 @@ def _values(run: Run, rows: np.ndarray, thumbs: round_maps.Thumbs | None) -> dic
     values = {**round_maps.map_values(run), "words": {key: in_both(text) for key, text in _WORDS.items()}}
     records = run.round_metrics()
     values["scores"] = [
-        {name: record[key] for name, key in list(_SCORES.items())[:2] if record.get(key) is not None}
+        [[*in_both(name), record[key]] for name, key in list(_SCORES.items())[:2] if record.get(key) is not None]
         for record in records
     ]
     if thumbs is not None:
@@ -189,7 +189,7 @@ def _affinity(run: Run) -> str:
     for order, text in (("data", "Images as they come"), ("cluster", "Images by cluster")):
         woven = weave(matrix, order_images(snapshot, order), side=360)
         pixels = color_ramp(SEQUENTIAL_COLORS)[np.rint(255 * woven.values).astype(int)].astype(np.uint8)
-        content = base64.b64encode(png(pixels, recipe_of(run, "affinity", round=index))).decode()
+        content = base64.b64encode(png(pixels, recipe_of(run, "affinity", {"round": index}))).decode()
         alt = f'alt="{escaped(text)}"'
         pictures.append(f'<figure><img class="affinity" {alt} {label(text)} src="data:image/png;base64,{content}">'
                         f"<figcaption>{said(text)}</figcaption></figure>")  # fmt: skip

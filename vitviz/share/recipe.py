@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from vitviz.runs.records import Description
 _PATH = re.compile(r"(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"=]+)+[\\/]([^\s\\/'\"=]+)")
 
 
-def recipe_of(run: Run, what: str = "", **view: Any) -> str:
-    """One line: what is shown of which run, the view (layer, round ...), seed, settings and version."""
+def recipe_of(run: Run, what: str = "", view: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """One line: what is shown of which run, the ``view`` (layer, round ...), seed, settings and version."""
     about = run.description()
     shown = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in view.items() if value is not None)
     settings = " ".join(f"{key}={value}" for key, value in sorted(about.settings.items()) if value is not None)
@@ -49,7 +50,7 @@ def shareable(about: Description) -> Description:
 
 
 def to_csv(columns: Mapping[str, Any], recipe: str) -> bytes:
-    """Columns of one length as CSV, the recipe as a comment above: read it with ``pandas.read_csv(..., comment="#")``."""
+    """Columns of one length as CSV, the recipe as a comment in the first line: ``pandas.read_csv(..., skiprows=1)``."""
     import pandas
 
     return f"# {recipe}\n{pandas.DataFrame(dict(columns)).to_csv(index=False)}".encode()
