@@ -26,12 +26,14 @@ MAY_IMPORT = {
     "figures": set(),
     "languages": set(),
     "lessons": {"runs", "config", "errors"},
-    "ui": {"figures", "explain", "logs", "languages", "lessons"} | _BELOW_EXPLAIN,
+    "share": {"figures", "explain", "languages"} | _BELOW_EXPLAIN,
+    "ui": {"share", "figures", "explain", "logs", "languages", "lessons"} | _BELOW_EXPLAIN,
     "pages": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
     "app": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
     "doctor": {"explain", "logs"} | _BELOW_EXPLAIN,
-    "commands": {"doctor", "explain", "lessons", "logs"} | _BELOW_EXPLAIN,
-    "__main__": {"commands", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
+    "exporting": {"share", "explain", "logs"} | _BELOW_EXPLAIN,
+    "commands": {"exporting", "share", "doctor", "explain", "lessons", "logs"} | _BELOW_EXPLAIN,
+    "__main__": {"commands", "exporting", "share", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
 }
 """Floor to the floors of vitviz it may import, besides itself."""
 

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from vitviz import commands
+from vitviz import commands, exporting
 from vitviz.errors import Problem
 from vitviz.logs import keep_log, log_incident
 from vitviz.training.presets import PRESETS
@@ -139,7 +139,8 @@ def _add_making(verbs) -> None:
     project.set_defaults(command=commands.project)
 
     export = verbs.add_parser(
-        "export", help="copy a run out: a folder or .zip to hand on, or a .csv / .parquet of points"
+        "export",
+        help="copy a run out: a folder or .zip to hand on, an offline .html page, or a .csv / .parquet of points",
     )
     export.add_argument("name", metavar="RUN")
     export.add_argument("out", metavar="OUT")
@@ -151,7 +152,12 @@ def _add_making(verbs) -> None:
         type=int,
         help="a small folder: C principal components of the embeddings, few bits, weights of the first and last round",
     )
-    export.set_defaults(command=commands.export)
+    export.add_argument(
+        "--thumbnails", action="store_true", help="images in the .html also where the licence is not known to allow it"
+    )
+    export.add_argument("--atlas", action="store_true", help="a .parquet of one round as Embedding Atlas opens it")
+    export.add_argument("--round", type=int, help="the round of --atlas (default: the last)")
+    export.set_defaults(command=exporting.export)
 
 
 def _add_convert(verbs) -> None:

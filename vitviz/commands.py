@@ -137,24 +137,6 @@ def project(options: Namespace) -> None:
     print(f"{run.name}: {len(projection.points)} maps by {projection.engine}")
 
 
-def export(options: Namespace) -> None:
-    """Copy a run to a folder or zip without what only resuming needs, or write its points as a table."""
-    from vitviz.runs.export import export_folder, export_table, export_zip
-
-    run, out = find_run(options.name), Path(options.out)
-    if not out.absolute().parent.is_dir():
-        raise Problem(f"{out} cannot be written", "its folder does not exist", f"make {out.parent} first")
-    if options.compact is not None:
-        _export_compact(run, out, options.compact)
-        return
-    if options.half or options.scores:
-        _export_part(run, out, half=options.half)
-        return
-    write = {".zip": export_zip, ".csv": export_table, ".parquet": export_table}.get(out.suffix, export_folder)
-    write(run, out)
-    print(f"{run.name} -> {out}")
-
-
 def convert(options: Namespace) -> None:
     """Write a checkpoint of somebody else's as a safetensors file, and say what became of it."""
     from vitviz.explain.weight_conversion import convert_weights
@@ -223,38 +205,6 @@ def _train_rows(preset: Preset, base: str, options: Namespace, ranks: Ranks) -> 
         config_class = find_method(preset.method).config
         config = from_plain(config_class, {**row.settings, **parse_settings(config_class, options.set)})
         _drive(_start(row.name, preset.method, config, options, preset, ranks, variant=row.variant), ranks)
-
-
-def _export_part(run: Run, out: Path, *, half: bool) -> None:
-    from vitviz.runs.export import export_folder, export_scores
-
-    if out.suffix:
-        flag = "--half" if half else "--scores"
-        raise Problem(
-            f"{flag} is for a folder", f"{out.suffix} keeps what the run holds", "export to a folder, then zip it"
-        )
-    export_folder(run, out, half=True) if half else export_scores(run, out)
-    print(f"{run.name} -> {out}, " + ("weights as float16" if half else "records only"))
-
-
-def _export_compact(run: Run, out: Path, num_components: int) -> None:
-    from vitviz.runs.compact import export_compact
-
-    if not 0 <= num_components <= run.round(0).embeddings.shape[1]:
-        raise Problem(f"--compact {num_components} must be at least 0 and at most the width of the embeddings")
-    share = export_compact(run, out, num_components=num_components, sketches=_sketches(run))
-    print(f"{run.name} -> {out}, {num_components} components of the embeddings, {share:.2%} of their variance or more")
-
-
-def _sketches(run: Run) -> np.ndarray | None:
-    """What the images of a run are known again by, where they are on this machine."""
-    from vitviz.data.sketches import sketch
-    from vitviz.training.setup import load_images
-
-    try:
-        return sketch(load_images(run)[run.samples().indices])
-    except Problem:
-        return None
 
 
 def _own_states(ranks: Ranks) -> dict[str, str]:

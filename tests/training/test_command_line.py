@@ -223,6 +223,19 @@ def test_a_run_is_exported_as_folder_zip_and_table(call, own_copy, tmp_path):
         assert "tiny/run.json" in archive.namelist() and "tiny/resume.safetensors" not in archive.namelist()
 
 
+def test_a_run_is_exported_as_a_page_and_for_embedding_atlas(call, own_copy, tmp_path):
+    code, printed, _ = call(f"export tiny {tmp_path / 'tiny.html'}")
+    assert code == 0 and printed.startswith(f"tiny -> {tmp_path / 'tiny.html'}, ")
+    assert call("project tiny --engine pca")[0] == 0
+    code, printed, err = call(f"export tiny {tmp_path / 'atlas.parquet'} --atlas --round 1")
+    assert (code, err) == (0, "") and "round 1" in printed
+    assert f"embedding-atlas {tmp_path / 'atlas.parquet'} --x projection_x --y projection_y --neighbors" in printed
+    assert {"projection_x", "neighbors"} <= set(pandas.read_parquet(tmp_path / "atlas.parquet").columns)
+    for line, sentence in (("out.csv --atlas", "--atlas is for a .parquet"), ("out.zip --thumbnails", "for a .html")):
+        code, _, err = call(f"export tiny {tmp_path}/{line}")
+        assert code == 1 and sentence in err
+
+
 def test_data_sets_are_listed_and_checked(call):
     code, out, _ = call("data list")
     assert code == 0 and "digits     here" in out and "cifar10    not here" in out

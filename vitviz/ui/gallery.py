@@ -144,8 +144,8 @@ def _has_page(run: Run) -> bool:
 def _card(run: Run) -> None:
     about, records = run.description(), run.round_metrics()
     preset = PRESETS.get(about.preset)
-    st.markdown(say(f"**{safe_label(about.title or run.name)}**"))
-    st.caption(say(preset.why if preset else safe_label(about.dataset_title)))
+    st.markdown(f"**{safe_label(say(about.title or run.name))}**")
+    st.caption(say(preset.why) if preset else safe_label(say(about.dataset_title)))
     _picture(run)
     if records:
         _metric(records)
@@ -164,11 +164,14 @@ def _metric(records: Sequence[Mapping[str, Any]]) -> None:
     if counting.get("acc") is not None:
         steps = f" after step {counting['step']:d}" if counting.get("step") else ""
         note = {"delta_color": "off", "delta_arrow": "off"}
-        st.metric(say(f"ACC over all images{steps}"), f"{counting['acc']:.3f}", "chosen without labels", **note)
+        change = say("chosen without labels")
+        st.metric(say(f"ACC over all images{steps}"), f"{counting['acc']:.3f}", change, **note)
     elif counting.get("held_out_nmi") is not None:
         first, last = records[0]["held_out_nmi"], counting["held_out_nmi"]
         st.metric(
-            say(f"Held-out NMI after {len(records) - 1} rounds"), f"{last:.3f}", f"{last - first:+.3f} since round 0"
+            say(f"Held-out NMI after {len(records) - 1} rounds"),
+            f"{last:.3f}",
+            say(f"{last - first:+.3f} since round 0"),
         )
 
 

@@ -13,6 +13,7 @@ from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.ui import words
 from vitviz.ui.components.image_grid import image_grid
+from vitviz.ui.figure_files import offer_figure_files, picture_options
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say, say_figure
 from vitviz.ui.pickers import PickedImage
@@ -176,10 +177,12 @@ def pick_round(run: Run, title: str, *, key: str, default: int) -> int:
     return st.slider(say(title), 0, last, value=min(default, last), key=key, bind="query-params")
 
 
+@st.fragment
 def chart(figure, *, key: str) -> None:
-    """A plotly figure in Streamlit's theme, with a picture to download and nothing that phones anywhere."""
-    config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": key}, "responsive": True}
+    """A plotly figure in Streamlit's theme, its picture, numbers and recipe to take away; nothing phones anywhere."""
+    config = {"displaylogo": False, "toImageButtonOptions": picture_options(key), "responsive": True}
     st.plotly_chart(say_figure(figure), key=f"chart_{key}", config=config)
+    offer_figure_files(figure, key=key)
 
 
 def pictures(run: Run, samples: np.ndarray) -> np.ndarray:

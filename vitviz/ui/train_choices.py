@@ -11,7 +11,7 @@ from vitviz.data.sets import SETS, find_images
 from vitviz.errors import Problem
 from vitviz.runs.folder import list_runs
 from vitviz.runs.jobs import list_jobs
-from vitviz.training.configs import CONFIGS, CONTROLS
+from vitviz.training.configs import CONFIGS, CONTROLS, summary_of
 from vitviz.training.launch import train_arguments
 from vitviz.training.preset import Preset
 from vitviz.training.presets import PRESETS
