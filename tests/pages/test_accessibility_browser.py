@@ -14,6 +14,7 @@ VIEWS = {
 }
 """Page to its views beside the first, which its bare address shows."""
 TELEPHONE, DESK = (390, 844), (1440, 900)
+FOLD = "[data-testid=stNavSectionHeader] [role=button]"
 MENDED = "[data-testid=stSidebarNavItems][role=presentation]"
 
 
@@ -70,3 +71,30 @@ def test_axe_finds_what_is_wrong(visit):
     page.evaluate("document.querySelector('h1').parentElement.append(document.createElement('img'))")
     page.locator("h1").evaluate("one => { one.parentElement.lastElementChild.src = 'data:,'; }")
     assert [one.partition(" ")[0] for one in _violations(page)] == ["image-alt"]
+
+
+def test_every_figure_has_words_for_who_cannot_see_it(visit):
+    page = visit("/deep_clustering?view=Curves")
+    page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
+    charts = page.locator("[data-testid=stPlotlyChart]").count()
+    told = page.locator("[data-testid=stPlotlyChart] [role=img][aria-label], [data-testid=stPlotlyChart][aria-label]")
+    words = told.evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    assert len(words) == charts == 5
+    assert all("over round." in text and " last." in text for text in words)
+
+
+def test_the_sections_of_the_navigation_fold_and_unfold_by_keyboard(visit):
+    page = visit("/runs")
+    section = page.get_by_role("button", name="Explore")
+    section.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Attention").wait_for(state="detached")
+    page.wait_for_selector(f"{FOLD}[aria-expanded=false]")
+    page.keyboard.press(" ")
+    page.get_by_role("link", name="Attention").wait_for()
+    page.wait_for_selector(f"{FOLD}[aria-expanded=false]", state="detached")
+
+
+def test_the_page_says_which_language_it_speaks(visit):
+    assert visit("/runs?lang=KO").locator("html").get_attribute("lang") == "ko"
+    assert visit("/runs").locator("html").get_attribute("lang") == "en"
