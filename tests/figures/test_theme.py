@@ -43,3 +43,38 @@ def test_the_layout_lets_the_page_shine_through_and_says_no_colour_of_text():
 
 def test_words_from_outside_are_taken_literally_by_plotly():
     assert theme.literal('<a href="http://x">a & b</a>') == '&lt;a href="http://x"&gt;a &amp; b&lt;/a&gt;'
+
+
+# Source: Machado, Oliveira and Fernandes 2009, table 1, severity 1.0; linear RGB to linear RGB
+_BLIND = {
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+}
+_PALE = {"white": {"#ffa90e", "#94a4a2", "#b9ac70", "#92dadd"}, "dark": {"#832db6"}}
+"""Colours with a contrast below 3 on a ground; names in legends and hover boxes stand in (docs/accessibility.md)."""
+
+
+def _linear(colors) -> np.ndarray:
+    values = np.stack([_rgb(color) for color in colors]) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+@pytest.mark.parametrize("kind", _BLIND)
+def test_the_ten_colours_can_be_told_apart_by_the_colour_blind(kind):
+    seen = np.clip(_linear(theme.CLUSTER_COLORS) @ np.array(_BLIND[kind]).T, 0, 1)
+    srgb = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    places = theme._lab(srgb)
+    distances = np.linalg.norm(places[:, None] - places[None], axis=2) + 999 * np.eye(10)
+    assert distances.min() > 17
+
+
+@pytest.mark.parametrize(("ground", "color"), [("white", "#ffffff"), ("dark", "#0e1117")])
+def test_the_ten_colours_have_a_contrast_of_three_but_for_those_that_are_named(ground, color):
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    below = (_linear([color]) @ weights)[0]
+    pale = set()
+    for one, light in zip(theme.CLUSTER_COLORS, _linear(theme.CLUSTER_COLORS) @ weights, strict=True):
+        if (max(light, below) + 0.05) / (min(light, below) + 0.05) < 3:
+            pale.add(one)
+    assert pale == _PALE[ground]

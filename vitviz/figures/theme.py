@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-ACCENT_LIGHT = "#2f6fb7"
+ACCENT_LIGHT = "#2b69af"
 ACCENT_DARK = "#7db4ee"
 
 # Source: Petroff 2021, "Accessible Color Sequences for Data Visualization", the sequence of ten (petroff10).

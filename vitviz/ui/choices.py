@@ -26,6 +26,12 @@ def choose_from(title: str, options: Sequence[Any], *, key: str, index: int = 0,
     return _choose(st.selectbox, title, options, key, index, **look)
 
 
+def begin_with(key: str, value: Any) -> None:
+    """In a callback: the choice under ``key`` is its first option again, ``value``, and the address says nothing of it."""
+    st.session_state[key] = value
+    _write(key, None, value)
+
+
 def _choose(widget: Callable[..., Any], title: str, options: Sequence[Any], key: str, index: int, **look: Any) -> Any:
     first, on_change = options[index], look.pop("on_change", None)
     _take_over(key, options, first)

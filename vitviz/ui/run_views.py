@@ -9,6 +9,7 @@ from vitviz.explain import deep_clustering as explain
 from vitviz.explain.placement import Placement
 from vitviz.explain.sheets import contact_sheet
 from vitviz.figures import deep_clustering as figures
+from vitviz.figures.description import describe
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.ui import words
@@ -179,9 +180,10 @@ def pick_round(run: Run, title: str, *, key: str, default: int) -> int:
 
 @st.fragment
 def chart(figure, *, key: str) -> None:
-    """A plotly figure in Streamlit's theme, its picture, numbers and recipe to take away; nothing phones anywhere."""
+    """A plotly figure in Streamlit's theme, said in words, its picture, numbers and recipe to take away; nothing phones anywhere."""
     config = {"displaylogo": False, "toImageButtonOptions": picture_options(key), "responsive": True}
-    st.plotly_chart(say_figure(figure), key=f"chart_{key}", config=config)
+    alt = " ".join(say(sentence) for sentence in describe(figure))
+    st.plotly_chart(say_figure(figure), key=f"chart_{key}", config=config, alt=alt)
     offer_figure_files(figure, key=key)
 
 

@@ -17,7 +17,8 @@ from vitviz.training.preset import Preset
 from vitviz.training.presets import PRESETS
 from vitviz.training.queue import own_run
 from vitviz.ui import train_words as words
-from vitviz.ui.language import say
+from vitviz.ui.choices import begin_with, choose_from
+from vitviz.ui.language import say, say_keys
 
 _SHOWN = ("epochs", "max_rounds", "num_clusters", "cluster_weight", "batch_size", "lr", "limit", "seed")
 """Settings with a field of their own, where a method has them."""
@@ -50,9 +51,7 @@ def pick_choice() -> Choice:
     with st.container(horizontal=True):
         base = _pick_base()
         source = _pick_source(base.config)
-    st.caption(
-        say(PRESETS[base.preset].why if base.preset else words.METHODS.get(base.method) or summary_of(base.method))
-    )
+    st.caption(_about(base))
     values = {"dataset": _read_source(source, base.config), **_pick_settings(base)}
     changes = _changes(base.config, values)
     config = from_plain(type(base.config), {**to_plain(base.config), **changes})
@@ -75,8 +74,7 @@ def _pick_base() -> _Base:
 
 
 def _pick_preset(method: str) -> str:
-    look = {"help": words.PRESET, "on_change": _follow_preset}
-    return st.selectbox(say("Preset"), _presets(method), key="preset", bind="query-params", **look)
+    return choose_from("Preset", _presets(method), key="preset", help=words.PRESET, on_change=_follow_preset)
 
 
 def _pick_row(preset: Preset) -> str:
@@ -85,9 +83,17 @@ def _pick_row(preset: Preset) -> str:
     return st.selectbox(say("Row"), list(preset.variants), key="row", bind="query-params", help=say(words.ROW))
 
 
+def _about(base: _Base) -> str:
+    """What is begun from: the preset's title and reason, or the method's sentence."""
+    if not base.preset:
+        return say(words.METHODS.get(base.method) or summary_of(base.method))
+    preset = PRESETS[base.preset]
+    return f"**{say(preset.title)}**: {say(preset.why)}"
+
+
 def _pick_source(base: Any) -> str:
     options = [*sorted(_here(), key=lambda name: name != base.dataset), words.OWN_PATH]
-    return st.selectbox(say("Images"), options, key="source", bind="query-params", help=say(words.DATASET))
+    return choose_from("Images", options, key="source", help=words.DATASET)
 
 
 def _read_source(source: str, base: Any) -> str:
@@ -100,7 +106,9 @@ def _read_source(source: str, base: Any) -> str:
     path = st.text_input(say(words.PATH), key="path", placeholder=say("/home/me/photos")).strip()
     if not path:
         raise Problem("there are no images yet", "", "type the path of a folder, .zip, .parquet or .mat file")
-    st.caption(say(words.found(*_look_into(path))))
+    with st.spinner(say("Looking into it …")):
+        found = _look_into(path)
+    st.caption(say(words.found(*found)))
     return path
 
 
@@ -108,7 +116,7 @@ def _here() -> list[str]:
     return [name for name, known in SETS.items() if known.available()]
 
 
-@st.cache_data(ttl=20, max_entries=8, show_spinner="Looking into it …")
+@st.cache_data(ttl=20, max_entries=8, show_spinner=False)
 def _look_into(path: str) -> tuple[int, tuple[str, ...]]:
     """How many images are listed there, and their classes; none is decoded."""
     listing = find_images(path).list_images()
@@ -134,7 +142,8 @@ def _pick_settings(base: _Base) -> dict[str, Any]:
             placeholder=say("weight-decay=0.1"),
         )
         more = parse_settings(type(base.config), [line for line in typed.splitlines() if line.strip()])
-        st.dataframe(words.changed({**plain, **values, **more}), hide_index=True, height=240)
+        rows = [say_keys(row) for row in words.changed({**plain, **values, **more})]
+        st.dataframe(rows, hide_index=True, height=240)
     return {**values, **more}
 
 
@@ -173,7 +182,7 @@ def _pick_control(
     """The run to compare with, when there is one and it is wanted."""
     find = CONTROLS.get(base.method)
     changed = find(config) if find and config.max_rounds else None
-    look = {"key": "control", "bind": "query-params", "help": words.CONTROL_HELP}
+    look = {"key": "control", "bind": "query-params", "help": say(words.CONTROL_HELP)}
     if not changed or not st.toggle(say(words.CONTROL), value=True, **look):
         return None
     kept = [one for one in assignments if one.partition("=")[0].replace("-", "_") not in changed]
@@ -184,7 +193,7 @@ def _pick_control(
 def _follow_method() -> None:
     """Another method has other presets, of which the first is chosen, and other settings."""
     st.session_state["set"] = ""
-    st.session_state["preset"] = _presets(st.session_state["method"])[0]
+    begin_with("preset", _presets(st.session_state["method"])[0])
     _follow_preset()
 
 
@@ -193,7 +202,7 @@ def _follow_preset() -> None:
     preset = PRESETS.get(st.session_state["preset"])
     base = from_plain(CONFIGS[st.session_state["method"]], dict(preset.settings) if preset else {})
     here = _here()
-    st.session_state["source"] = base.dataset if base.dataset in here else here[0]
+    begin_with("source", base.dataset if base.dataset in here else here[0])
     if preset and preset.variants:
         st.session_state["row"] = next(iter(preset.variants))
 

@@ -96,7 +96,7 @@ def _show_working(run: Run, job: Job) -> None:
                 figure = figures.growing(lines, title="score, 0 to 1", total=progress.total, value_range=(0, 1.02))
                 run_views.chart(figure, key="train_scores")
         with st.expander(say("What it says"), icon=":material/terminal:"):
-            st.code(jobs.tail(run) or "nothing yet", language=None, wrap_lines=True)
+            st.code(jobs.tail(run) or say("nothing yet"), language=None, wrap_lines=True)
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(say("Cancel"), key="cancel", icon=":material/stop_circle:", disabled=not queue.is_allowed()):
                 _do(lambda: launch.cancel(run.name))
@@ -127,7 +127,7 @@ def _show_waiting(place: int, run: Run, job: Job) -> None:
 def _show_ended(run: Run) -> None:
     status, locked = run.status(), not queue.is_allowed()
     show = {"finished": st.success, "failed": st.error}.get(status.state, st.warning)
-    show(words.ended(run.name, status.state, status.error))
+    show(say(words.ended(run.name, status.state, status.error)))
     with st.container(horizontal=True, vertical_alignment="center"):
         if status.state != "finished" and st.button(
             say("Resume"), key=f"resume_{run.name}", icon=":material/resume:", disabled=locked
@@ -138,7 +138,7 @@ def _show_ended(run: Run) -> None:
         link_to(run, "Open it")
     if status.state == "failed":
         with st.expander(say("What it said last"), icon=":material/terminal:"):
-            st.code(jobs.tail(run) or "nothing", language=None, wrap_lines=True)
+            st.code(jobs.tail(run) or say("nothing"), language=None, wrap_lines=True)
 
 
 def _do(change) -> None:

@@ -72,7 +72,8 @@ def _show_one_more(run: Run) -> None:
     copy = _copy_name(run) if run.is_shipped() else ""
     lines = [f"python -m vitviz export {run.name} {own_root().name}/{copy}"] if copy else []
     lines.append(launch.line_of(launch.further_arguments(run, copy or run.name)))
-    st.caption(say(f"It has rounds 0 to {run.num_rounds() - 1}. " + (words.COPIED.format(copy=copy) if copy else "")))
+    has = [f"It has rounds 0 to {run.num_rounds() - 1}.", words.COPIED.format(copy=copy) if copy else ""]
+    st.caption(" ".join(say(sentence) for sentence in has))
     st.code("\n".join(lines), language=None, wrap_lines=True)
     if st.button(say("Run one more round now"), key="more_round", icon=":material/add_circle:"):
         with shown_problems():
@@ -98,7 +99,7 @@ def _show_estimate(choice: Choice, *, is_wanted: bool) -> None:
             kept = {**kept, arguments: _estimate(arguments)}
         st.session_state[_KEPT] = kept
     if arguments in kept:
-        st.markdown(say("\n".join(f"- {safe_label(line, max_length=300)}" for line in kept[arguments].splitlines())))
+        st.markdown("\n".join(f"- {safe_label(say(line), max_length=300)}" for line in kept[arguments].splitlines()))
     else:
         st.caption(say(words.NO_ESTIMATE))
 

@@ -61,7 +61,7 @@ class CanvasState:
 
 _component = st.components.v2.component(
     "vitviz.image_canvas",
-    css=read_assets("image_canvas.css"),
+    css=read_assets("shared.css", "image_canvas.css"),
     js=read_assets(
         "dom.js",
         "image_canvas_data.js",

@@ -11,7 +11,7 @@ SHOWING = "showing {shown} of {total}"
 
 _component = st.components.v2.component(
     "vitviz.image_grid",
-    css=read_assets("image_grid.css"),
+    css=read_assets("shared.css", "image_grid.css"),
     js=read_assets("dom.js", "tiles.js", "image_grid.js"),
 )
 

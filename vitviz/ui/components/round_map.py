@@ -85,7 +85,7 @@ class RoundMapState:
 
 _component = st.components.v2.component(
     "vitviz.round_map",
-    css=read_assets("round_map.css"),
+    css=read_assets("shared.css", "round_map.css"),
     js=read_assets(
         "dom.js",
         "tiles.js",

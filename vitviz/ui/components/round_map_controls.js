@@ -34,7 +34,7 @@ function buildControls(parent, labels, act) {
 }
 
 function buildStage(labels, act) {
-  const points = element("canvas", { class: "points", role: "img" });
+  const points = element("canvas", { class: "points", role: "img", "aria-label": labels.loading });
   const overlay = element("canvas", { class: "overlay", "aria-hidden": "true" });
   const card = element("div", { class: "card", hidden: true });
   const message = element("p", { class: "message", role: "status" }, labels.loading);

@@ -1,0 +1,74 @@
+// What Streamlit's own frame keeps from keyboards and screen readers, set on its elements as they come and go.
+
+const LISTS = "[data-testid=stSidebarNavItems]";
+const SECTION = "[data-testid=stNavSectionHeader]";
+const SCROLLED = "[data-testid=stTable] > div, [data-testid=stCode] pre, pre";
+const frames = new WeakMap();
+
+export default function frame({ parentElement, data }) {
+  document.documentElement.lang = data.language;
+  const outside = parentElement.getRootNode().host ?? parentElement;
+  outside.closest("[data-testid=stElementContainer]")?.style.setProperty("display", "none");
+  if (!frames.has(parentElement)) frames.set(parentElement, watch());
+  return () => {
+    if (parentElement.isConnected) return;
+    frames.get(parentElement)?.();
+    frames.delete(parentElement);
+  };
+}
+
+/** Mend now, and once a picture of the screen after whatever changes; returns what ends it. */
+function watch() {
+  let waiting = 0;
+  const later = () => {
+    waiting ||= requestAnimationFrame(() => {
+      waiting = 0;
+      mend();
+    });
+  };
+  const observer = new MutationObserver(later);
+  observer.observe(document.body, { childList: true, subtree: true });
+  window.addEventListener("resize", later);
+  mend();
+  return () => {
+    cancelAnimationFrame(waiting);
+    observer.disconnect();
+    window.removeEventListener("resize", later);
+  };
+}
+
+function mend() {
+  for (const list of document.querySelectorAll(LISTS)) mendNavigation(list);
+  for (const box of document.querySelectorAll(SCROLLED)) reachScrolled(box);
+}
+
+/** Sections lie as plain boxes in the list of pages: they become groups, each with a button that folds it. */
+function mendNavigation(list) {
+  if (!list.querySelector(SECTION)) return;
+  list.setAttribute("role", "presentation");
+  for (const item of list.querySelectorAll("li")) item.setAttribute("role", "presentation");
+  for (const header of list.querySelectorAll(SECTION)) {
+    const section = header.parentElement;
+    section.setAttribute("role", "group");
+    section.setAttribute("aria-label", header.innerText.split("\n")[0]);
+    const name = header.firstElementChild;
+    name.setAttribute("aria-expanded", String(Boolean(section.querySelector("li"))));
+    if (name.tabIndex === 0) continue;
+    name.setAttribute("role", "button");
+    name.tabIndex = 0;
+    name.addEventListener("keydown", press);
+  }
+}
+
+function press(event) {
+  if (event.key !== "Enter" && event.key !== " ") return;
+  event.preventDefault();
+  event.currentTarget.click();
+}
+
+/** What is wider than its box can be scrolled by arrow keys only when it can have the focus. */
+function reachScrolled(box) {
+  const isWider = box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
+  if (isWider && !box.hasAttribute("tabindex")) box.tabIndex = 0;
+  if (!isWider && box.tabIndex === 0) box.removeAttribute("tabindex");
+}
