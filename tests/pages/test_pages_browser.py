@@ -15,7 +15,7 @@ from PIL import Image
 from vitviz.runs.folder import find_run, own_root
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
-VIEWS = ("Map", "Curves", "Clusters", "Movers", "Your image")
+VIEWS = ("Map", "River", "Curves", "Clusters", "Movers", "Your image")
 RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
 DRAWN = "() => !document.querySelector('[data-testid=stSkeleton]')"
 HOSTILE = '[x](https://evil.example/1) ![y](https://evil.example/2.png) <a href="https://evil.example/3">z</a> $a^2$'
@@ -250,12 +250,44 @@ def test_an_image_of_the_grid_is_followed_through_the_rounds(visit):
     cell.wait_for()
     note = cell.get_attribute("aria-label")
     cell.click()
-    strip = page.locator("[data-testid=stVerticalBlock]", has=page.get_by_text(re.compile(r"^Image \d+, class"))).last
+    head = page.get_by_text(re.compile(r"^Image \d+, class"))
+    strip = page.locator(".film-strip[data-ready=true]")
     strip.get_by_text(re.compile("^round 6:")).wait_for()
-    text = strip.inner_text()
-    assert re.search(r"image (\d+)", note).group(1) in text
-    assert [int(one) for one in re.findall(r"round (\d)\s*:", text)] == list(range(7))
-    page.wait_for_function("document.querySelectorAll('[data-testid=stImage] img').length >= 8")
+    assert re.search(r"image (\d+)", note).group(1) in head.inner_text()
+    assert [int(one) for one in re.findall(r"round (\d)\s*:", strip.inner_text())] == list(range(7))
+    assert strip.locator("canvas, .picture").count() == 14
+    assert strip.locator(".near .thumb").count() == 42
+    row = int(parse_qs(urlparse(page.url).query)["image"][0])
+    page.get_by_role("button", name="Look where the network of each round looks").click()
+    strip.locator(".picture[aria-label^='What the network looks at']").nth(6).wait_for(timeout=60_000)
+    assert int(parse_qs(urlparse(page.url).query)["image"][0]) == row
+    page.get_by_role("button", name="Close", exact=True).click()
+    strip.wait_for(state="detached")
+    page.wait_for_function("!location.search.includes('image=')")
+
+
+def test_a_band_of_the_river_shows_its_images_by_pointer_and_by_keys(visit):
+    page = visit("/deep_clustering?run=digits-half-trained&view=River&part=all")
+    river = page.locator(".cluster-river[data-ready=true]")
+    band = river.locator(".band.moves[data-at='1_9_3']")
+    said = band.get_attribute("aria-label")
+    count = int(re.match(r"(\d+) images go from 9 ", said).group(1))
+    band.focus()
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile(f"^{count} images go from cluster 9 .* at round 2$")).wait_for()
+    page.wait_for_function("location.search.includes('flow=1_9_3')")
+    assert page.locator(".image-grid .cell").count() == count
+    page.keyboard.press("ArrowLeft")
+    held = river.locator("[data-at][tabindex='0']")
+    assert re.fullmatch(r"1_\d", held.get_attribute("data-at")), "left of a band is a block of its round"
+    page.keyboard.press("Escape")
+    page.wait_for_function("!location.search.includes('flow=')")
+    river.locator(".block[data-at='6_0']").click()
+    page.get_by_text(re.compile("images in cluster 0 .*at round 6$")).wait_for()
+    assert river.locator("[aria-pressed=true]").get_attribute("data-at") == "6_0"
+    link = page.url.split("/", 3)[3]
+    again = visit(f"/{link}")
+    again.get_by_text(re.compile("images in cluster 0 .*at round 6$")).wait_for()
 
 
 def test_the_selection_can_be_taken_away_as_a_table(visit):

@@ -134,7 +134,7 @@ def cluster_sizes(run: Run) -> np.ndarray:
 def confusion(run: Run, round_index: int, part: Part) -> np.ndarray:
     """Counts (classes, clusters) of labelled images of a part, by matched cluster id. Raises Problem without labels."""
     samples = run.samples()
-    chosen = _part(run, part) & (samples.classes >= 0)
+    chosen = part_of(run, part) & (samples.classes >= 0)
     if not chosen.any():
         raise Problem(f"run '{run.name}' has no labelled image there", "a confusion matrix needs classes")
     table = np.zeros((len(run.description().class_names), count_clusters(run)), dtype=np.int64)
@@ -161,7 +161,7 @@ def find_movers(run: Run, before: int, after: int, part: Part) -> Movers:
     is_right = standing[after][second.matched_labels] == samples.classes
     elsewhere = np.asarray(first.matched_labels) != second.matched_labels
     changed = (was_right != is_right) | (~was_right & elsewhere)
-    labelled = _part(run, part) & (samples.classes >= 0)
+    labelled = part_of(run, part) & (samples.classes >= 0)
     if not labelled.any():
         raise Problem(f"run '{run.name}' has no labelled image there", "right and wrong need classes")
     rows = np.flatnonzero(changed & labelled)
@@ -230,6 +230,7 @@ def _series(run: Run, key: str) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def _part(run: Run, part: Part) -> np.ndarray:
+def part_of(run: Run, part: Part) -> np.ndarray:
+    """Which samples (N,) belong to a part: bool."""
     held_out = run.samples().held_out
     return {"held out": held_out, "train": ~held_out, "all": np.ones(len(held_out), bool)}[part]

@@ -137,6 +137,34 @@ def moves(kinds: np.ndarray, *, height: int = 90) -> go.Figure:
     return theme.layout(figure, height=height)
 
 
+def ledger_bars(ledger, control=None, *, class_names: Sequence[str], height: int = 320) -> go.Figure:
+    """Images repaired (upwards) and broken (downwards) in every class; the control's beside them, hollow.
+
+    ``ledger`` and ``control`` have ``classes`` (C,) ids, ``repaired`` and ``broken`` (C,) counts.
+    """
+    figure = go.Figure()
+    for one, suffix in ((ledger, ""), (control, ", α = 0")):
+        if one is None:
+            continue
+        names = [theme.literal(class_names[index]) for index in one.classes]
+        for kind, sign in (("repaired", 1), ("broken", -1)):
+            values = np.asarray(getattr(one, kind))
+            look = {"color": _MOVES[kind]} if one is ledger else {"color": "rgba(0,0,0,0)"}
+            figure.add_bar(
+                x=names,
+                y=np.where(values > 0, sign * values, np.nan),  # an empty bar would still show its edge
+                name=kind + suffix,
+                customdata=values,
+                offsetgroup="control" if suffix else "run",
+                marker=look | {"line": {"color": _MOVES[kind], "width": 1.5}},
+                hovertemplate=f"%{{x}}: %{{customdata:,}} {kind}{suffix}<extra></extra>",
+            )
+    figure.update_layout(barmode="relative", bargap=0.25)
+    figure.update_xaxes(title="class", type="category", showgrid=False)
+    figure.update_yaxes(title="images repaired (+) and broken (−)")
+    return theme.layout(figure, height=height)
+
+
 def path_on_map(
     points: np.ndarray, labels: np.ndarray, path: np.ndarray, *, names: Sequence[str], height: int = 380
 ) -> go.Figure:

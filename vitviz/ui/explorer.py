@@ -1,22 +1,17 @@
-"""The round map, the grid of what is selected on it, and one image through the rounds: linked, and kept in the address."""
+"""The round map, the grid of what is selected on it, and the image that is followed: linked, and kept in the address."""
 
 import numpy as np
 import streamlit as st
 
 from vitviz.errors import Problem
-from vitviz.explain.restoration import restore_samples
 from vitviz.explain.round_map import map_coordinates, points_inside, polygon_from_text, polygon_to_text
-from vitviz.explain.sheets import contact_sheet
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
-from vitviz.ui import run_views, words
-from vitviz.ui.attention_sources import OF_RUN, has_network
-from vitviz.ui.attention_sources import RUN as TRAINED_RUN
+from vitviz.ui import film_strip, run_views, words
 from vitviz.ui.components.image_grid import MAX_ITEMS
 from vitviz.ui.components.round_map import COLOR_BY, round_map
-from vitviz.ui.labels import safe_label
+from vitviz.ui.followed import follow_pick
 from vitviz.ui.language import say
-from vitviz.ui.navigation import page
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.routes import run_addresses
 
@@ -48,60 +43,24 @@ def show(run: Run) -> None:
         color_by=_asked_color(),
         selection=_asked_selection(last_round),
         follow=run.name,
+        on_pick=follow_pick(f"map_{run.name}"),
     )
     _remember_selection(state.selection)
     st.caption(say(words.map_caption(run)))
-    if state.picked is not None:
-        show_image_through_rounds(run, state.picked)
+    film_strip.show(run)
     if state.selection is None:
         return
     shown_round = min(int(state.selection["round"]), last_round)
     places = _coordinates(run.name, run.version(), _run=run)[shown_round]
     samples = np.flatnonzero(points_inside(places, np.asarray(state.selection["polygon"])))
     st.markdown(say(f"**{len(samples):,} images selected at round {shown_round}**"))
-    picked = run_views.grid(run, shown_round, samples[:MAX_ITEMS], key="selected", total=len(samples))
-    if picked is not None:
-        show_image_through_rounds(run, picked)
+    run_views.grid(run, shown_round, samples[:MAX_ITEMS], key="selected", total=len(samples))
     st.download_button(
         say("Selection as CSV"),
         _selection_csv(run, samples, shown_round),
         f"{run.name}-round-{shown_round}.csv",
         "text/csv",
     )
-
-
-def show_image_through_rounds(run: Run, sample: int) -> None:
-    """One image: its cluster, distance and restored self in every round."""
-    about, samples, names = run.description(), run.samples(), run_views.cluster_names(run)
-    label = about.class_names[samples.classes[sample]] if samples.classes[sample] >= 0 else "unlabelled"
-    split = "held out" if samples.held_out[sample] else "training"
-    with st.container(border=True):
-        st.markdown(say(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image"))
-        rounds = np.unique(np.linspace(0, run.num_rounds() - 1, min(run.num_rounds(), 11)).astype(int))
-        if has_network(run):
-            _to_attention(run, sample)
-        columns = st.columns(len(rounds) + 1)
-        with columns[0]:
-            try:
-                st.image(
-                    contact_sheet(run_views.shrink(run_views.pictures(run, np.array([sample]))), columns=1, cell=72),
-                    caption=say("original"),
-                    alt=say(f"image {samples.indices[sample]}"),
-                )
-            except Problem:
-                st.caption(say("the images of this data set are not on this machine"))
-        for index, column in zip(rounds, columns[1:], strict=True):
-            with column:
-                if run.round(index).decoder is not None:
-                    restored = restore_samples(run, index, np.array([sample]))
-                    st.image(contact_sheet(restored, columns=1, cell=72), alt=say(f"restored at round {index}"))
-                st.caption(say(f"round {index}: {safe_label(names[run.round(index).matched_labels[sample]])}"))
-
-
-def _to_attention(run: Run, sample: int) -> None:
-    """The way to what the network of each round looks at in the image."""
-    link = {"network": TRAINED_RUN, "run": run.name, "picture": OF_RUN, "sample": str(sample), "view": "Attention"}
-    st.page_link(page("attention"), label=say("Open in attention"), icon=":material/visibility:", query_params=link)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

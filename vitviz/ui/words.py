@@ -1,6 +1,11 @@
 """The sentences of the deep-clustering page: what a picture shows and what to look at."""
 
+from collections.abc import Sequence
+
+from vitviz.explain.cluster_river import River
 from vitviz.explain.deep_clustering import StopInspection
+from vitviz.explain.film_strip import Film
+from vitviz.explain.movers_ledger import Ledger
 from vitviz.runs.folder import Run
 from vitviz.ui.labels import safe_label
 
@@ -33,6 +38,21 @@ MOVERS = (
     "An image is right when its cluster stands for its class (Hungarian naming in each round). Repaired: wrong, then right. "
     "Broken: right, then wrong. Moved: wrong both times, in another cluster."
 )
+DRAWN = "Only those that move: a block is as tall as what enters or leaves it, whichever is more, so that few movers can be told apart."
+NO_RIVER = (
+    "A river needs two rounds: this run has one so far. It shows which images go from cluster to cluster between them."
+)
+NO_ATTENTION = "No attention is shown: the method has none, or the run kept no weights of its rounds (keep-round-weights=true keeps them)."
+LEDGER = (
+    "Filled: this run. Hollow: the control, the same seed and epochs without the pull (α = 0), between the same rounds. What both repair, "
+    "plain further training repairs; only the difference is the clustering's. Books balance: right before + repaired - broken = right after."
+)
+KIN = (
+    "Kin: of the 15 images nearest to a mover in the embedding (not on the map), the share that is of its class; the column is the mean of "
+    "the class's movers. A true repair moves among its kin: its share rises. Where an image is called repaired and its share does not rise, "
+    "the cluster was renamed round it."
+)
+NO_CONTROL = "There is no control of this run here (the same seed and epochs with α = 0), so nothing says how much plain training would repair."
 EPSILONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -83,3 +103,80 @@ def path_caption(num_shown: int, num_images: int, last: int) -> str:
         f"The map of round {last} ({shown}), and where the picture stood in every round, the star last. It is placed among its five nearest "
         "images of each round, not by a new map."
     )
+
+
+def nobody_moved(before: int, after: int, part: str) -> str:
+    """Why there is nothing to see."""
+    return f"No image changed its side between round {before} and round {after} ({part} images)."
+
+
+def ledger_sentence(ledger: Ledger) -> str:
+    """The balance of a run."""
+    start, repaired, broken, end, images = _totals(ledger)
+    return (
+        f"**This run**: {start:,} of {images:,} right at round {ledger.before}, {repaired:,} repaired, {broken:,} broken, so {end:,} right "
+        f"at round {ledger.after} ({end - start:+,})."
+    )
+
+
+def control_sentence(ledger: Ledger) -> str:
+    """The balance of its control."""
+    start, repaired, broken, end, images = _totals(ledger)
+    return (
+        f"**Its control, α = 0**: {start:,} of {images:,} right at round {ledger.before}, {repaired:,} repaired, {broken:,} broken, so {end:,} "
+        f"right at round {ledger.after} ({end - start:+,})."
+    )
+
+
+def _totals(ledger: Ledger) -> list[int]:
+    counted = (ledger.right_before, ledger.repaired, ledger.broken, ledger.right_after, ledger.images)
+    return [int(one.sum()) for one in counted]
+
+
+def kin_sampled(measured: int, movers: int) -> str:
+    """Why some rows are empty."""
+    return f"Kin was measured for a fixed sample of {measured:,} of the {movers:,} movers."
+
+
+def river_counts(river: River) -> str:
+    """How many images travel at all, and where most go at once."""
+    travel = f"{river.num_travellers:,} of {river.num_images:,} images change their cluster at least once."
+    moves = river.moves()
+    if len(moves) == 0:
+        return f"{travel} Every image stays where it is."
+    index, source, target, count, _, _ = moves[0]
+    largest = f"The largest move: {count:,} images from cluster {source} to cluster {target} after round {index}."
+    return f"{travel} {largest}"
+
+
+def river_caption(num_hidden: int) -> str:
+    """What to look at in the river."""
+    text = (
+        "Each column is a round, each block a matched cluster in its own colour. Pale bands stay; strong bands move, in the colour "
+        "of the cluster they leave. Look whether the strong bands grow thin from left to right: that is what settling means. "
+        "A band of few images is drawn 1.5 px thick, so that it can be seen."
+    )
+    return f"{text} The {num_hidden:,} smallest moves are not drawn." if num_hidden else text
+
+
+def picked_title(numbers: Sequence[int], count: int, names: Sequence[str]) -> str:
+    """What is picked in the river: round and cluster, or round and two clusters."""
+    index, *clusters = numbers
+    first, *others = (safe_label(names[one]) for one in clusters)
+    if not others:
+        return f"**{count:,} images in {first} at round {index}**"
+    if clusters[0] == clusters[1]:
+        return f"**{count:,} images stay in {first} from round {index} to round {index + 1}**"
+    return f"**{count:,} images go from {first} at round {index} to {others[0]} at round {index + 1}**"
+
+
+def film_caption(run: Run, film: Film) -> str:
+    """What the strip of one image shows."""
+    text = (
+        f"Run {run.name}, {len(film.rounds)} of {run.num_rounds()} rounds. On the small maps the line is the image's way so far, not a new "
+        "map. Margin: 0 halfway between two centers, 1 on its own. Nearest: in the embedding, framed in their cluster's colour. "
+        "Restored: decoder output, not a photograph."
+    )
+    if run.description().method != "deep_clustering":
+        return text
+    return f"{text} Attention: CLS in the last layer, mean of the heads, each round brightened to its own maximum."

@@ -7,7 +7,7 @@ const maps = new WeakMap();
 export default function roundMap(component) {
   const { parentElement, data } = component;
   let map = maps.get(parentElement);
-  if (map && map.data.data_url !== data.data_url) {
+  if (map && !isSameMap(map.data, data)) {
     map.release();
     map = null;
   }
@@ -19,6 +19,11 @@ export default function roundMap(component) {
     map.release();
     maps.delete(parentElement);
   };
+}
+
+/** Other points or another language need a map built afresh. */
+function isSameMap(before, data) {
+  return before.data_url === data.data_url && before.labels.locale === data.labels.locale;
 }
 
 class RoundMap {

@@ -16,6 +16,7 @@ import streamlit as st
 
 from vitviz.figures.theme import MOVED_COLORS, RIGHT_WRONG_COLORS, SEQUENTIAL_COLORS
 from vitviz.ui.components.assets import read_assets
+from vitviz.ui.language import language, say
 
 COLOR_BY = ("cluster", "class", "right", "moved", "margin")
 
@@ -133,7 +134,7 @@ def round_map(
         palette, class_palette: colours as ``#rrggbb``, repeated when there are fewer than clusters or classes.
         round, color_by, selection: the view to begin with (``color_by`` one of ``COLOR_BY``). Afterwards the viewer
             leads; the three are taken again whenever ``follow`` changes.
-        labels: texts that replace those of ``LABELS``.
+        labels: texts that replace those of ``LABELS``, which are said in the reader's language.
         address: write ``?round=`` and ``?color=``; False for a second map on a page.
 
     Raises ValueError for an unknown ``color_by``.
@@ -157,7 +158,7 @@ def round_map(
             "selection": start,
             "follow": follow,
             "height": height,
-            "labels": {**LABELS, **(labels or {})},
+            "labels": {**_said_labels(), **(labels or {})},
             "address": address,
         },
         default={"selection": start, "picked": None},
@@ -165,6 +166,13 @@ def round_map(
         on_picked_change=on_pick,
     )
     return _state(result.selection, result.picked, round)
+
+
+def _said_labels() -> dict[str, str]:
+    """``LABELS`` in the reader's language; numbers are written as is usual there."""
+    if language() == "en":
+        return LABELS
+    return {name: say(text) for name, text in LABELS.items()} | {"locale": language()}
 
 
 def _state(selection: Mapping[str, Any] | None, picked: Mapping[str, int] | None, start_round: int) -> RoundMapState:
