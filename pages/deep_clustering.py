@@ -6,6 +6,7 @@ import streamlit as st
 from vitviz.explain import deep_clustering as explain
 from vitviz.explain.placement import place_image
 from vitviz.explain.restoration import nearest_training_images, restore_samples
+from vitviz.explain.seed_stability import mean_curve, seed_band
 from vitviz.explain.sheets import contact_sheet
 from vitviz.figures import deep_clustering as figures
 from vitviz.runs.folder import Run, list_runs
@@ -49,7 +50,7 @@ def main() -> None:
 
 
 def show_map(run: Run, control: Run | None) -> None:
-    explorer.show(run)
+    explorer.show(run, explain.find_other_seeds(run, list_runs()))
 
 
 def show_river(run: Run, control: Run | None) -> None:
@@ -64,10 +65,14 @@ def show_curves(run: Run, control: Run | None) -> None:
         score = choose("Score", list(scores), key="score")
         zoomed = st.toggle(say("Held-out images only, zoomed in"), key="zoom", bind="query-params")
         lines = explain.score_curves(run, scores[score], control=control, others=others)
-        shown = [line for line in lines if line.role in ("main", "control", "seed")] if zoomed else lines
+        band = seed_band(run, others, scores[score])
+        lines += [] if band is None else [mean_curve(band, run)]
+        shown = [line for line in lines if line.role in ("main", "control", "seed", "mean")] if zoomed else lines
         value_range = None if zoomed else (0, 1.02)
-        run_views.chart(figures.curves(shown, title=f"{score} against classes", value_range=value_range), key="scores")
+        figure = figures.curves(shown, title=f"{score} against classes", value_range=value_range, band=band)
+        run_views.chart(figure, key="scores")
         st.caption(say(words.SCORES[score]))
+        show_seeds(run, others)
         run_views.chart(
             figures.curves(explain.pair_of_curves(run, control, "within_share", "W/T"), title="W/T, share of variance"),
             key="within",
@@ -86,6 +91,12 @@ def show_curves(run: Run, control: Run | None) -> None:
     lines = explain.pair_of_curves(run, control, "reconstruction_error", "held-out error of the restored image")
     run_views.chart(figures.curves(lines, title="mean squared error, pixels 0 to 1"), key="forgets")
     st.caption(say(words.FORGETS))
+
+
+def show_seeds(run: Run, others: list[Run]) -> None:
+    st.caption(say(words.SEED_BAND if others else words.NO_SEEDS))
+    if not others:
+        st.code(words.other_seed_command(run), language=None, wrap_lines=True)
 
 
 @st.fragment

@@ -266,6 +266,20 @@ def test_an_image_of_the_grid_is_followed_through_the_rounds(visit):
     page.wait_for_function("!location.search.includes('image=')")
 
 
+def test_the_map_is_coloured_by_its_trust_and_asks_for_the_round_in_view_alone(visit):
+    page = visit("/deep_clustering?round=2&image=100")
+    root, asked = _map_of(page), []
+    page.on("request", lambda request: asked.append(urlparse(request.url).path.rpartition("/")[2]))
+    root.get_by_role("button", name="Trust").click()
+    root.locator(".legend .entry", has_text="0.996 – 1.000").wait_for()
+    counts = [int(one.replace(",", "")) for one in root.locator(".legend .count").all_inner_texts()]
+    assert sum(counts) == 1797 and len([count for count in counts if count]) > 2
+    assert [name for name in asked if name.startswith("trust")] == ["trust-2.bin"]
+    sample = root.evaluate("root => root.map.data.links.sample")
+    ring = root.evaluate("root => root.map.pointing.ring()")
+    assert sample == 100 and ring == root.evaluate("(root, row) => root.map.placeOf(row)", sample)
+
+
 def test_a_band_of_the_river_shows_its_images_by_pointer_and_by_keys(visit):
     page = visit("/deep_clustering?run=digits-half-trained&view=River&part=all")
     river = page.locator(".cluster-river[data-ready=true]")

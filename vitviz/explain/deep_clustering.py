@@ -22,7 +22,7 @@ class Curve:
     name: str
     run: str
     values: np.ndarray
-    role: Literal["main", "second", "control", "random", "seed"] = "main"
+    role: Literal["main", "second", "control", "random", "seed", "mean"] = "main"
 
 
 @dataclass(frozen=True)
@@ -67,28 +67,26 @@ def score_curves(run: Run, key: str, *, control: Run | None, others: Sequence[Ru
     ``key`` is ``nmi``, ``acc``, ``ari`` or ``ami``.
     """
     curves = [
-        Curve("seed " + str(other.description().seed), other.name, _series(other, f"held_out_{key}"), "seed")
+        Curve("seed " + str(other.description().seed), other.name, series(other, f"held_out_{key}"), "seed")
         for other in others
     ]
-    curves.append(Curve("held-out images", run.name, _series(run, f"held_out_{key}")))
-    curves.append(Curve("training images", run.name, _series(run, f"train_{key}"), "second"))
+    curves.append(Curve("held-out images", run.name, series(run, f"held_out_{key}")))
+    curves.append(Curve("training images", run.name, series(run, f"train_{key}"), "second"))
     if control is not None:
-        curves.append(Curve("held-out images, α = 0", control.name, _series(control, f"held_out_{key}"), "control"))
-    raw = _series(run, "raw_kmeans_nmi")
+        curves.append(Curve("held-out images, α = 0", control.name, series(control, f"held_out_{key}"), "control"))
+    raw = series(run, "raw_kmeans_nmi")
     if key == "nmi" and len(raw) and not np.isnan(raw[0]):
         curves.append(Curve("k-means on raw pixels", run.name, np.full(len(raw), raw[0]), "control"))
     if key == "nmi":
-        curves.append(Curve("random ids", run.name, _series(run, "random_nmi"), "random"))
+        curves.append(Curve("random ids", run.name, series(run, "random_nmi"), "random"))
     return curves
 
 
 def pair_of_curves(run: Run, control: Run | None, key: str, name: str) -> list[Curve]:
     """One recorded value over rounds, and the control's beside it."""
-    curves = [Curve(name, run.name, _series(run, key))]
+    curves = [Curve(name, run.name, series(run, key))]
     return (
-        curves
-        if control is None
-        else [*curves, Curve(f"{name}, α = 0", control.name, _series(control, key), "control")]
+        curves if control is None else [*curves, Curve(f"{name}, α = 0", control.name, series(control, key), "control")]
     )
 
 
@@ -225,7 +223,8 @@ def _same(settings: dict, wanted: dict, ignored: set[str] = frozenset()) -> bool
     return all(settings.get(key) == wanted.get(key) for key in keys)
 
 
-def _series(run: Run, key: str) -> np.ndarray:
+def series(run: Run, key: str) -> np.ndarray:
+    """A recorded value of every round (R,), NaN where it was not defined or never recorded."""
     values = [record.get(key) for record in run.round_metrics()]
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 

@@ -1,24 +1,28 @@
 """The round map, the grid of what is selected on it, and the image that is followed: linked, and kept in the address."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
 from vitviz.errors import Problem
+from vitviz.explain.map_trust import links_of
 from vitviz.explain.round_map import map_coordinates, points_inside, polygon_from_text, polygon_to_text
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.ui import film_strip, run_views, words
 from vitviz.ui.components.image_grid import MAX_ITEMS
 from vitviz.ui.components.round_map import COLOR_BY, round_map
-from vitviz.ui.followed import follow_pick
+from vitviz.ui.followed import follow_pick, followed
 from vitviz.ui.language import say
 from vitviz.ui.problems import shown_problems
+from vitviz.ui.results import cached
 from vitviz.ui.routes import run_addresses
 
 
 @st.fragment
 @shown_problems()
-def show(run: Run) -> None:
+def show(run: Run, others: Sequence[Run] = ()) -> None:
     """The round map, the grid of what is selected on it, and the picked image through the rounds; linked by the address."""
     projection = run.projection()
     if projection is None:
@@ -27,7 +31,7 @@ def show(run: Run) -> None:
             "it is drawn when the run is finished",
             f"python -m vitviz project {run.name}",
         )
-    addresses, about = run_addresses(run), run.description()
+    addresses, about = run_addresses(run, others), run.description()
     standing = run_views.classes_of_clusters(run)
     last_round = len(projection.points) - 1
     state = round_map(
@@ -35,6 +39,9 @@ def show(run: Run) -> None:
         data_url=addresses.map,
         margin_url=addresses.margin,
         tile_url=addresses.tile,
+        trust_url=addresses.trust,
+        continuity_url=addresses.continuity,
+        stability_url=addresses.stability,
         class_names=about.class_names,
         cluster_classes=standing.tolist(),
         palette=cluster_colors(standing.shape[1]),
@@ -42,11 +49,13 @@ def show(run: Run) -> None:
         round=_asked_round(last_round),
         color_by=_asked_color(),
         selection=_asked_selection(last_round),
+        links=_links(run),
         follow=run.name,
         on_pick=follow_pick(f"map_{run.name}"),
     )
     _remember_selection(state.selection)
     st.caption(say(words.map_caption(run)))
+    _explain_colors(run, others)
     film_strip.show(run)
     if state.selection is None:
         return
@@ -61,6 +70,24 @@ def show(run: Run) -> None:
         f"{run.name}-round-{shown_round}.csv",
         "text/csv",
     )
+
+
+def _links(run: Run) -> dict | None:
+    """Of the image that is followed: its true neighbours and those of the map alone, at every round."""
+    sample = followed(run)
+    if sample is None:
+        return None
+    rounds = cached("links", f"{run.name}-{run.version()}-{sample}", lambda: links_of(run, sample))
+    return {"sample": sample, "rounds": rounds}
+
+
+def _explain_colors(run: Run, others: Sequence[Run]) -> None:
+    """What the colours say that are computed: trust, continuity and the agreement of seeds."""
+    with st.popover(say("What the colours mean"), icon=":material/palette:"):
+        for sentence in words.color_sentences(run, others):
+            st.markdown(say(sentence))
+        if not others:
+            st.code(words.other_seed_command(run), language=None, wrap_lines=True)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -1,10 +1,13 @@
 """The sentences of the deep-clustering page: what a picture shows and what to look at."""
 
+import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 
 from vitviz.explain.cluster_river import River
 from vitviz.explain.deep_clustering import StopInspection
 from vitviz.explain.film_strip import Film
+from vitviz.explain.map_trust import EXACT_LIMIT, NUM_CANDIDATES, NUM_LINKS, NUM_NEIGHBORS
 from vitviz.explain.movers_ledger import Ledger
 from vitviz.runs.folder import Run
 from vitviz.ui.labels import safe_label
@@ -53,6 +56,13 @@ KIN = (
     "the cluster was renamed round it."
 )
 NO_CONTROL = "There is no control of this run here (the same seed and epochs with α = 0), so nothing says how much plain training would repair."
+SEED_BAND = (
+    "The band reaches from the lowest to the highest of the seeds here, this run among them; each thin line is one of them. "
+    "A difference smaller than the band is chance."
+)
+NO_SEEDS = (
+    "There is no band: no other seed of these settings is here. One run says what happened once. This makes another:"
+)
 EPSILONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -75,6 +85,44 @@ def map_caption(run: Run) -> str:
         f"{safe_label(projection.seed)}. Rings are held-out images. Distances on a map are "
         "a sketch of those in the embedding: trust who is near whom, not how far."
     )
+
+
+def color_sentences(run: Run, others: Sequence[Run]) -> list[str]:
+    """What the colours of the map mean that are not to be guessed."""
+    num = len(run.samples().indices)
+    if num <= EXACT_LIMIT:
+        ranked = f"Ranks are exact, among all {num:,} images."
+    else:
+        ranked = f"Ranks are those among {NUM_CANDIDATES:,} images drawn once; of more than {EXACT_LIMIT:,} an exact answer would take too long."
+    share = f"{1 / (2 * run.description().num_clusters - 1):.2f}"
+    seeds = (
+        f"**Seeds agree**: in how far an image keeps the same company in {len(others) + 1} seeds of these settings, the mean over pairs of seeds; "
+        f"1 is exactly the same company, independent groupings would come to about {share}. Look at the dark images: their cluster is chance."
+        if others
+        else "**Seeds agree** is not offered: no other seed of these settings is here. This makes one:"
+    )
+    return [
+        "**Margin**: how clearly an image belongs to its cluster, 0 halfway between two centers, 1 on its own.",
+        f"**Trust** (trustworthiness, k = {NUM_NEIGHBORS}): are an image's neighbours on this map its neighbours in the embedding? 0.5 is what a "
+        "random map comes to, 1 a faithful one; colours are drawn out towards 1, by the cube root. Read nothing into the places of dark images.",
+        f"**Continuity** (k = {NUM_NEIGHBORS}): are its neighbours in the embedding still near it on this map? Dark images were torn from theirs. {ranked}",
+        seeds,
+        f"**Lines** from a picked image: solid to its {NUM_LINKS} nearest in the embedding, dashed to images that are near on the map alone.",
+    ]
+
+
+def other_seed_command(run: Run) -> str:
+    """A line that makes the run again with the next seed."""
+    about = run.description()
+    seed = about.seed + 1
+    line = f"python -m vitviz train {about.method} --run {run.name}-s{seed}"
+    parts = shlex.split(about.command) if about.command.count("'") % 2 == 0 else []
+    kept = [f"{flag} {shlex.quote(value)}" for flag, value in pairwise(parts) if _is_kept(flag, value)]
+    return " ".join([line, *kept, f"--set seed={seed}"])
+
+
+def _is_kept(flag: str, value: str) -> bool:
+    return flag in ("--preset", "--set") and not value.startswith("seed=")
 
 
 def stop_sentence(inspection: StopInspection, epsilon: float) -> str:

@@ -32,7 +32,7 @@ class RoundMap {
     this.data = component.data;
     this.labels = this.data.labels;
     this.numbers = new Intl.NumberFormat(this.labels.locale);
-    Object.assign(this, { map: null, margins: null, painter: null, visible: null });
+    Object.assign(this, { map: null, columns: null, painter: null, visible: null });
     Object.assign(this, { schemeName: this.data.color_by, isolated: new Set(), selection: null, selected: null });
     Object.assign(this, { outline: [], trails: false });
     this.parts = buildControls(parent, this.labels, this.actions());
@@ -68,6 +68,7 @@ class RoundMap {
     const { parts, map, data } = this;
     parts.message.hidden = true;
     this.visible = new Uint8Array(map.numPoints).fill(1);
+    this.columns = new Columns(map, data, () => this.released || this.refresh(), () => !this.motion.travel);
     this.view = new View(parts.surface, map);
     this.motion = new Motion(map.numRounds, data.round, {
       frame: () => this.draw(),
@@ -139,6 +140,7 @@ class RoundMap {
   /** The points have arrived at a round. */
   rest() {
     this.parts.root.dataset.round = String(this.motion.shown);
+    if (this.schemeName in COLUMNS) this.refresh();
     const { shown } = this.motion;
     const isStart = shown === this.motion.clamp(this.data.round) && this.schemeName === this.data.color_by;
     if (this.address && (this.address.written || !isStart)) {
@@ -157,12 +159,6 @@ class RoundMap {
     this.schemeName = availableSchemes(this.map, this.data).includes(name) ? name : "cluster";
     this.isolated = new Set();
     this.refresh();
-    if (this.schemeName === "margin" && !this.margins) this.loadMargins();
-  }
-
-  async loadMargins() {
-    this.margins = await fetchColumn(this.data.margin_url, this.map).catch(() => null);
-    if (!this.released && this.margins) this.refresh();
   }
 
   setFilter(name) {
@@ -301,10 +297,12 @@ class RoundMap {
     return {
       outline: this.outline,
       trails: this.trails ? trailPaths(this) : [],
+      links: linkLines(this),
       ring: this.pointing.ring(),
       cross: this.gestures.byKeyboard && this.parts.surface.matches(":focus"),
       accent: style.getPropertyValue("--accent"),
       halo: style.getPropertyValue("--paper"),
+      text: style.getPropertyValue("--text"),
     };
   }
 
