@@ -197,7 +197,7 @@ def path_on_map(
         y=points[:, 1],
         mode="markers",
         marker={"size": 4, "color": colors[labels], "opacity": 0.45},
-        text=np.array([theme.literal(name) for name in names])[labels],
+        text=np.array([theme.literal(name) for name in names])[labels].tolist(),
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )

@@ -69,9 +69,9 @@ def describe_run(run: Run) -> None:
         )
         with st.expander(say("Settings and origin")):
             st.json(about.settings, expanded=False)
-            st.code(about.command or "no command recorded", language=None, wrap_lines=True)
+            st.code(about.command or say("no command recorded"), language=None, wrap_lines=True)
             for note in about.notes:
-                st.caption(safe_label(note, max_length=300))
+                st.caption(safe_label(say(note), max_length=300))
 
 
 def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:

@@ -145,16 +145,16 @@ def chart(figure, *, key: str, alt: str = "") -> None:
     ``alt``: what it shows, for who cannot see it; what its axes and its legend say when empty.
     """
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": key}, "responsive": True}
-    alt = say(alt or describe_figure(figure))
+    alt = say(alt) if alt else describe_figure(figure)
     st.plotly_chart(say_figure(figure), key=f"chart_{key}", config=config, alt=alt)
 
 
 def describe_figure(figure) -> str:
-    """A plotly figure in a sentence: its axes and the names in its legend."""
-    x, y = (axis.title.text or "" for axis in (figure.layout.xaxis, figure.layout.yaxis))
-    names = ", ".join(trace.name for trace in figure.data if trace.name)
+    """A plotly figure in a sentence of the reader's language: its axes and the names in its legend."""
+    x, y = (say(axis.title.text or "") for axis in (figure.layout.xaxis, figure.layout.yaxis))
+    names = ", ".join(say(trace.name) for trace in figure.data if trace.name)
     axes = f"Chart of {y} against {x}" if x and y else f"Chart of {x or y or 'shares'}"
-    return f"{axes}: {names}" if names else axes
+    return say(f"{axes}: {names}" if names else axes)
 
 
 def pictures(run: Run, samples: np.ndarray) -> np.ndarray:

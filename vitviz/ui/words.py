@@ -77,12 +77,12 @@ def map_caption(run: Run) -> str:
         "umap": "independent UMAPs",
         "pca": "the first two principal components of the last round",
     }
+    engine = engines.get(projection.engine) or safe_label(projection.engine)
     note = projection.settings.get("note")
     why = f" ({safe_label(note, max_length=200)})" if note else ""
     return (
         f"Run {run.name}: {len(run.samples().indices):,} images in {len(projection.points)} rounds, placed by "
-        f"{safe_label(engines.get(projection.engine, projection.engine))}{why}, seed "
-        f"{safe_label(projection.seed)}. Rings are held-out images. Distances on a map are "
+        f"{engine}, seed {safe_label(projection.seed)}{why}. Rings are held-out images. Distances on a map are "
         "a sketch of those in the embedding: trust who is near whom, not how far."
     )
 
@@ -141,6 +141,8 @@ def confusion_caption(round_index: int, part: str) -> str:
 
 def upload_hint(classes: str, img_size: int) -> str:
     """What picture to give."""
+    if not classes:
+        return f"Give a picture like those of this run. It is cut to a square and shrunk to {img_size} px."
     return f"Give a picture of what this run knows ({classes}). It is cut to a square and shrunk to {img_size} px."
 
 
