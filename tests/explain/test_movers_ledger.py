@@ -61,7 +61,7 @@ def test_kin_does_not_depend_on_how_many_rows_are_looked_up_at_once(monkeypatch)
 def test_of_many_movers_a_fixed_sample_is_measured(monkeypatch):
     run = Run(SHIPPED / "digits-half-trained")
     movers = find_movers(run, 0, 4, "all")
-    monkeypatch.setattr(movers_ledger, "MOST_MEASURED", 20)
+    monkeypatch.setattr(movers_ledger, "MOST_DISTANCES", 20 * 1797 + 5)
     kin = measure_kin(run, movers, 0, 4)
     assert len(movers.samples) > 20 == (~np.isnan(kin.before)).sum() == (~np.isnan(kin.after)).sum()
     assert measure_kin(run, movers, 0, 4).after.tolist() == pytest.approx(kin.after.tolist(), nan_ok=True)

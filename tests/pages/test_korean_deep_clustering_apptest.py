@@ -37,6 +37,11 @@ def test_warnings_and_every_score_are_korean(korean):
         assert korean.untranslated(app, names=NAMES) == []
 
 
+def test_a_change_begins_with_its_sign_which_says_where_its_arrow_points(korean):
+    app = korean.open_korean("deep_clustering", run="digits-half-trained")
+    assert [metric.delta[0] for metric in app.metric[:3]] == ["-", "-", "-"]
+
+
 def test_a_picture_that_is_given_is_placed_in_korean(korean):
     pixels, file = np.zeros((8, 8, 3), np.uint8), io.BytesIO()
     pixels[1:7, 3:5] = 255

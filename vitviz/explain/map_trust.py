@@ -18,7 +18,7 @@ import numpy as np
 
 from vitviz.clustering.projection import LEAST_IMAGES
 from vitviz.errors import Problem
-from vitviz.explain.film_strip import nearest_rows
+from vitviz.explain.film_strip import Film, nearest_rows
 from vitviz.runs.folder import Run
 
 NUM_NEIGHBORS = 15
@@ -26,7 +26,6 @@ EXACT_LIMIT = 5_000
 """Up to so many images every other image counts."""
 NUM_CANDIDATES = 2_000
 """Above, ranks and neighbours are those among so many images drawn once."""
-NUM_LINKS = 8
 _CHUNK = 400
 
 
@@ -71,14 +70,18 @@ def measure_trust(embeddings: np.ndarray, points: np.ndarray) -> MapTrust:
     return MapTrust(trust, continuity, num_neighbors, len(candidates))
 
 
-def links_of(run: Run, sample: int) -> list[tuple[list[int], list[int]]]:
-    """Of one image at every round with a map: its true nearest rows, and those that are near on the map alone."""
+def links_of(run: Run, film: Film) -> list[tuple[list[int], list[int]]]:
+    """Of the image of a film, at every round with a map: its true nearest rows, and those that are near on the map alone.
+
+    Both are empty at rounds that the film leaves out.
+    """
     projection = run.projection()
-    links = []
-    for index in range(0 if projection is None else min(run.num_rounds(), len(projection.points))):
-        true = nearest_rows(np.asarray(run.round(index).embeddings), sample, NUM_LINKS).tolist()
-        drawn = nearest_rows(projection.points[index], sample, NUM_LINKS).tolist()
-        links.append((true, [row for row in drawn if row not in true]))
+    num_rounds = 0 if projection is None else min(run.num_rounds(), len(projection.points))
+    links: list[tuple[list[int], list[int]]] = [([], []) for _ in range(num_rounds)]
+    for index, near in zip(film.rounds, film.neighbors, strict=True):
+        if index < num_rounds:
+            drawn = nearest_rows(projection.points[index], film.sample, len(near)).tolist()
+            links[index] = (near.tolist(), [row for row in drawn if row not in near])
     return links
 
 

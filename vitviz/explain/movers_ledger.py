@@ -13,8 +13,8 @@ from vitviz.explain.deep_clustering import Movers, Part, classes_of_clusters, fi
 from vitviz.runs.folder import Run
 
 NUM_NEIGHBORS = 15
-MOST_MEASURED = 2_000
-"""Of more movers than this, a fixed sample of so many is measured: each costs its distance to every image."""
+MOST_DISTANCES = 30_000_000
+"""Each mover costs its distance to every image: of more than this in a round, a fixed sample of the movers is measured."""
 _CHUNK_VALUES = 2**24
 
 
@@ -51,9 +51,9 @@ class Ledger:
 
 def measure_kin(run: Run, movers: Movers, before: int, after: int) -> Kin:
     """Look up the true neighbours of the movers in the embeddings of both rounds; exact, over all images of the run."""
-    chosen = np.arange(len(movers.samples))
-    if len(chosen) > MOST_MEASURED:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, MOST_MEASURED, replace=False))
+    chosen, most = np.arange(len(movers.samples)), max(MOST_DISTANCES // len(run.samples().classes), 1)
+    if len(chosen) > most:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, most, replace=False))
     shares = []
     for index in (before, after):
         values = np.full(len(movers.samples), np.nan, np.float32)
@@ -70,15 +70,17 @@ def kin_shares(run: Run, index: int, rows: np.ndarray, num_neighbors: int = NUM_
     return (classes[near] == classes[rows][:, None]).mean(axis=1, dtype=np.float32)
 
 
-def write_ledger(run: Run, before: int, after: int, part: Part) -> Ledger:
+def write_ledger(run: Run, before: int, after: int, part: Part, *, kin: Kin | None = None) -> Ledger:
     """The ledger of a run between two rounds, a round it does not have taken as its last.
+
+    ``kin`` is what :func:`measure_kin` says of these movers, where it is known already.
 
     Raises: Problem without labels.
     """
     last = run.num_rounds() - 1
     before, after = min(before, last), min(after, last)
     movers = find_movers(run, before, after, part)
-    kin, samples = measure_kin(run, movers, before, after), run.samples()
+    kin, samples = kin or measure_kin(run, movers, before, after), run.samples()
     labels, standing = samples.classes, classes_of_clusters(run)
     asked = part_of(run, part) & (labels >= 0)
     classes = np.unique(labels[asked])

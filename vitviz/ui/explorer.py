@@ -77,7 +77,8 @@ def _links(run: Run) -> dict | None:
     sample = followed(run)
     if sample is None:
         return None
-    rounds = cached("links", f"{run.name}-{run.version()}-{sample}", lambda: links_of(run, sample))
+    film = film_strip.film_of(run, sample)
+    rounds = cached("links", f"{run.name}-{run.version()}-{sample}", lambda: links_of(run, film))
     return {"sample": sample, "rounds": rounds}
 
 

@@ -32,7 +32,7 @@ def show(run: Run) -> None:
         return
     with st.container(border=True):
         _head(run, sample)
-        film = cached("film", f"{run.name}-{run.version()}-{sample}", lambda: explain.film_of(run, sample))
+        film = film_of(run, sample)
         picture = _picture(run, sample)
         maps = _attention(run, film, picture)
         addresses, projection = run_addresses(run), run.projection()
@@ -46,6 +46,12 @@ def show(run: Run) -> None:
             attention_url=None if maps is None else _in_a_row(explain.heat_over(picture, maps, SEQUENTIAL_COLORS)),
         )
         st.caption(say(words.film_caption(run, film)))
+
+
+def film_of(run: Run, sample: int) -> Film:
+    """The image of a row through the rounds, kept by run and version."""
+    with st.spinner(say("Looking the image up in every round …")):
+        return cached("film", f"{run.name}-{run.version()}-{sample}", lambda: explain.film_of(run, sample))
 
 
 def _head(run: Run, sample: int) -> None:

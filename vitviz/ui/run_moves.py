@@ -30,17 +30,18 @@ def show(run: Run, control: Run | None) -> None:
         return
     run_views.chart(figures.moves(movers.kinds), key="moves")
     st.caption(say(words.MOVERS))
-    _show_ledger(run, control, before, after, part)
+    with st.spinner(say("Looking up the neighbours of the movers …")):
+        kin = _kept_kin(run, movers, before, after, part)
+        ledger = _kept_ledger(run, before, after, part, kin)
+        beside = None if control is None else _kept_ledger(control, before, after, part)
+    _show_ledger(run, ledger, beside)
     _show_images(run, movers, before, after)
     film_strip.show(run)
-    kin = _kept_kin(run, movers, before, after, part)
     _show_table(run, movers, kin)
 
 
-def _show_ledger(run: Run, control: Run | None, before: int, after: int, part: Part) -> None:
+def _show_ledger(run: Run, ledger: Ledger, beside: Ledger | None) -> None:
     st.header(say("The ledger, class by class"))
-    ledger = _kept_ledger(run, before, after, part)
-    beside = None if control is None else _kept_ledger(control, before, after, part)
     st.markdown(say(words.ledger_sentence(ledger)))
     st.markdown(say(words.NO_CONTROL if beside is None else words.control_sentence(beside)))
     names = run.description().class_names
@@ -113,9 +114,9 @@ def _show_table(run: Run, movers: Movers, kin: Kin) -> None:
             st.caption(say(words.kin_sampled(int((~np.isnan(kin.before)).sum()), len(movers.samples))))
 
 
-def _kept_ledger(run: Run, before: int, after: int, part: Part) -> Ledger:
+def _kept_ledger(run: Run, before: int, after: int, part: Part, kin: Kin | None = None) -> Ledger:
     key = f"{run.name}-{run.version()}-{before}-{after}-{part}"
-    return cached("ledger", key, lambda: write_ledger(run, before, after, part))
+    return cached("ledger", key, lambda: write_ledger(run, before, after, part, kin=kin))
 
 
 def _kept_kin(run: Run, movers: Movers, before: int, after: int, part: Part) -> Kin:

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from vitviz.explain.cluster_river import River
 from vitviz.explain.deep_clustering import StopInspection
+from vitviz.explain.film_strip import NUM_NEIGHBORS as NUM_LINKS
 from vitviz.explain.film_strip import Film
-from vitviz.explain.map_trust import EXACT_LIMIT, NUM_CANDIDATES, NUM_LINKS, NUM_NEIGHBORS
+from vitviz.explain.map_trust import EXACT_LIMIT, NUM_CANDIDATES, NUM_NEIGHBORS
 from vitviz.explain.movers_ledger import Ledger
 from vitviz.runs.folder import Run
 from vitviz.ui.labels import safe_label

@@ -1,7 +1,7 @@
 // Where the blocks and bands of a river lie, in CSS pixels. Counts in, places out; nothing is drawn here.
 
 const BLOCK_WIDTH = 11;
-const LEAST_STEP = 46;
+const LEAST_STEP = 40;
 const TOP = 6;
 const BOTTOM = 24;
 const CHARACTER = 6.6;
