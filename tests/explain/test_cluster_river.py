@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from vitviz.explain.cluster_river import count_river, images_of_band, images_of_cluster, sizes_of_moves
+from vitviz.explain.cluster_river import (
+    count_river,
+    images_of_band,
+    images_of_cluster,
+    largest_moves,
+    moved_shares,
+    sizes_of_moves,
+)
 from vitviz.explain.deep_clustering import classes_of_clusters, cluster_sizes, find_movers
 
 
@@ -82,3 +89,18 @@ def test_a_run_of_one_round_has_blocks_and_no_bands(make_run):
 def test_without_labels_nothing_is_repaired_or_broken(make_run):
     river = count_river(make_run("bare", classes=[-1] * 13), "all")
     assert river.bands[:, 4:].sum() == 0
+
+
+def test_of_many_moves_every_step_keeps_its_largest(run):
+    river = count_river(run, "all")
+    drawn = largest_moves(river, 4)
+    assert len(largest_moves(river, 1_000)) == len(river.moves())
+    for index in range(2):
+        step = river.moves()[river.moves()[:, 0] == index]
+        assert drawn[drawn[:, 0] == index].tolist() == step[:2].tolist()
+
+
+def test_the_share_that_moves_at_a_step_is_counted_over_images(run):
+    labels = [run.round(index).matched_labels for index in range(3)]
+    expected = [(labels[index] != labels[index + 1]).mean() for index in range(2)]
+    assert moved_shares(count_river(run, "all")).tolist() == pytest.approx(expected)

@@ -23,6 +23,15 @@ WIDTHS = """() => {
   const main = document.querySelector("[data-testid=stMain]");
   return [[document.scrollingElement.scrollWidth, window.innerWidth], [main.scrollWidth, main.clientWidth]];
 }"""
+# a place on the screen where nothing lies over a band
+OPEN_PLACE = """band => {
+  const box = band.getBoundingClientRect();
+  for (let step = 1; step < 400; step += 1) {
+    const place = [box.left + box.width * (step % 20) / 20, box.top + box.height * Math.floor(step / 20) / 20];
+    if (band.getRootNode().elementFromPoint(...place) === band) return place;
+  }
+  throw new Error("something lies over all of the band");
+}"""
 # found and read in one go: between the two, a rerun may take a caption out of the page, and then it has no colours
 LOOKS = """
 () => [...document.querySelectorAll("[data-testid=stCaptionContainer] p")].map(caption => {
@@ -296,6 +305,9 @@ def test_a_band_of_the_river_shows_its_images_by_pointer_and_by_keys(visit):
     assert re.fullmatch(r"1_\d", held.get_attribute("data-at")), "left of a band is a block of its round"
     page.keyboard.press("Escape")
     page.wait_for_function("!location.search.includes('flow=')")
+    page.mouse.click(*band.evaluate(OPEN_PLACE))
+    page.wait_for_function("location.search.includes('flow=1_9_3')")
+    page.get_by_text(re.compile(f"^{count} images go from cluster 9")).wait_for()
     river.locator(".block[data-at='6_0']").click()
     page.get_by_text(re.compile("images in cluster 0 .*at round 6$")).wait_for()
     assert river.locator("[aria-pressed=true]").get_attribute("data-at") == "6_0"

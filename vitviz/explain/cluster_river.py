@@ -57,6 +57,22 @@ def sizes_of_moves(river: River) -> np.ndarray:
     return np.maximum(entering, leaving)
 
 
+def largest_moves(river: River, most: int) -> np.ndarray:
+    """About ``most`` of the bands between different clusters: the largest of every step, as many in each, so that no step looks
+    quieter than it is.
+    """
+    moves, num_steps = river.moves(), max(len(river.sizes) - 1, 1)
+    kept = [moves[moves[:, 0] == index][: max(most // num_steps, 1)] for index in range(num_steps)]
+    return np.concatenate(kept)
+
+
+def moved_shares(river: River) -> np.ndarray:
+    """(R - 1,) float64: of all images, the share that change their cluster at a step."""
+    moves = river.moves()
+    counts = np.bincount(moves[:, 0], moves[:, 3], minlength=max(len(river.sizes) - 1, 0))
+    return counts / max(river.num_images, 1)
+
+
 def images_of_band(run: Run, index: int, source: int, target: int, part: Part) -> np.ndarray:
     """Rows of the images in ``source`` at a round and in ``target`` at the next, the surest of their new cluster first."""
     after = run.round(index + 1)

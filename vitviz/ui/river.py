@@ -6,7 +6,6 @@ import numpy as np
 import streamlit as st
 
 from vitviz.explain import cluster_river as explain
-from vitviz.explain.cluster_river import River
 from vitviz.explain.deep_clustering import Part
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
@@ -21,7 +20,7 @@ from vitviz.ui.results import cached
 
 ALL, MOVES = "all images", "only those that move"
 MOST_BANDS = 1_500
-"""Bands between different clusters that are drawn, the largest: more of them are slow, and none could be told apart."""
+"""Bands between different clusters that are drawn, the largest of every step: more are slow, and none could be told apart."""
 
 
 @st.fragment
@@ -38,10 +37,13 @@ def show(run: Run) -> None:
     river = cached(
         "river", f"{run.name}-{run.version()}-{part}", lambda: explain.count_river(run, part, standing=standing)
     )
+    moves = explain.largest_moves(river, MOST_BANDS)
+    staying = river.bands[river.bands[:, 1] == river.bands[:, 2]]
     picked = cluster_river(
         key=f"river_{run.name}",
         sizes=explain.sizes_of_moves(river) if drawn == MOVES else river.sizes,
-        bands=_drawn_bands(river, drawn),
+        bands=moves if drawn == MOVES else np.concatenate([staying, moves]),
+        moved=explain.moved_shares(river),
         names=[name.removeprefix("cluster ") for name in run_views.cluster_names(run)],
         colors=cluster_colors(standing.shape[1]),
         has_classes=bool((standing >= 0).any()),
@@ -50,20 +52,13 @@ def show(run: Run) -> None:
         follow=run.name,
     )
     st.caption(say(words.river_counts(river)))
-    st.caption(say(words.river_caption(max(len(river.moves()) - MOST_BANDS, 0))))
+    st.caption(say(words.river_caption(river, moves)))
     write_address("flow", picked)
-    _show_images(run, river, picked, part)
+    _show_images(run, picked, part)
     film_strip.show(run)
 
 
-def _drawn_bands(river: River, drawn: str) -> np.ndarray:
-    moves = river.moves()[:MOST_BANDS]
-    if drawn == MOVES:
-        return moves
-    return np.concatenate([river.bands[river.bands[:, 1] == river.bands[:, 2]], moves])
-
-
-def _show_images(run: Run, river: River, picked: str | None, part: Part) -> None:
+def _show_images(run: Run, picked: str | None, part: Part) -> None:
     """The images of a band or a block, ``2_3_5`` or ``2_3``; nothing for an address that names none."""
     is_place = re.fullmatch(r"[0-9]{1,5}(_[0-9]{1,5}){1,2}", picked or "")
     numbers = [int(one) for one in picked.split("_")] if is_place else []

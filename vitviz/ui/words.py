@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from vitviz.explain.cluster_river import River
 from vitviz.explain.deep_clustering import StopInspection
 from vitviz.explain.film_strip import NUM_NEIGHBORS as NUM_LINKS
@@ -200,14 +202,15 @@ def river_counts(river: River) -> str:
     return f"{travel} {largest}"
 
 
-def river_caption(num_hidden: int) -> str:
+def river_caption(river: River, drawn: np.ndarray) -> str:
     """What to look at in the river."""
     text = (
         "Each column is a round, each block a matched cluster in its own colour. Pale bands stay; strong bands move, in the colour "
         "of the cluster they leave. Look whether the strong bands grow thin from left to right: that is what settling means. "
-        "A band of few images is drawn 1.5 px thick, so that it can be seen."
+        "A band of few images is drawn 1.5 px thick, so that it can be seen. Below, between two rounds: the share of the images that move."
     )
-    return f"{text} The {num_hidden:,} smallest moves are not drawn." if num_hidden else text
+    hidden, images = len(river.moves()) - len(drawn), river.moves()[:, 3].sum() - drawn[:, 3].sum()
+    return f"{text} The {hidden:,} smallest moves, of {images:,} images, are not drawn." if hidden else text
 
 
 def picked_title(numbers: Sequence[int], count: int, names: Sequence[str]) -> str:

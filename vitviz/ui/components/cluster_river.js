@@ -62,7 +62,7 @@ class ClusterRiver {
     const moving = this.plan.bands.filter((band) => band.moves).length;
     const values = { rounds: data.sizes.length, clusters: data.names.length, bands: this.numbers.format(moving) };
     const svg = drawn("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": fill(data.words.alt, values) });
-    svg.append(...this.bands(), ...this.blocks(), ...this.labels(), ...this.rounds());
+    svg.append(...this.bands(), ...this.blocks(), ...this.labels(), ...this.rounds(), ...this.shares());
     scroll.replaceChildren(svg);
     this.columns = columnsOf(svg);
     this.mark();
@@ -122,7 +122,21 @@ class ClusterRiver {
     const { columns, height } = this.plan;
     return columns.map((x, round) => {
       const label = drawn("text", { class: "round", x: x + BLOCK_WIDTH / 2, y: height - 6, "text-anchor": "middle", "aria-hidden": "true" });
-      label.textContent = round === 0 ? `${this.data.words.round} 0` : String(round);
+      const isAlone = round === 0 && this.plan.labelWidth > 60;
+      label.textContent = isAlone ? `${this.data.words.round} 0` : String(round);
+      return label;
+    });
+  }
+
+  /** Between two rounds, how many of the images move. */
+  shares() {
+    const { columns, height } = this.plan;
+    const percent = new Intl.NumberFormat(this.data.locale, { style: "percent", maximumSignificantDigits: 2 });
+    return this.data.moved.map((share, round) => {
+      const text = fill(this.data.words.moved, { share: percent.format(share), round, next: round + 1 });
+      const x = (columns[round] + columns[round + 1] + BLOCK_WIDTH) / 2;
+      const label = drawn("text", { class: "share", x, y: height - 6, "text-anchor": "middle", role: "img", "aria-label": text });
+      label.textContent = percent.format(share);
       return label;
     });
   }

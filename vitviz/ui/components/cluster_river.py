@@ -19,6 +19,7 @@ WORDS = {
     "stays": "{count} images stay in {source} from round {round} to round {next}",
     "sides": "{repaired} repaired, {broken} broken",
     "round": "Round",
+    "moved": "{share} of the images move from round {round} to round {next}",
     "keys": "Click a band or a block for its images · ← → rounds · ↑ ↓ within a round · Enter shows · Esc closes",
 }
 
@@ -37,6 +38,7 @@ def cluster_river(
     names: Sequence[str],
     colors: Sequence[str],
     has_classes: bool,
+    moved: Sequence[float] = (),
     only_moves: bool = False,
     picked: str | None = None,
     follow: str = "",
@@ -49,6 +51,7 @@ def cluster_river(
         bands: rows of round, source, target, images, repaired, broken.
         names: of the K clusters, in the reader's language; colors: ``#rrggbb``, theirs.
         has_classes: whether a band's repaired and broken images are told.
+        moved: R - 1 shares, 0..1, told between two rounds: how many of all images move there.
         only_moves: the blocks count what enters or leaves them, not what they hold.
         picked: what is picked to begin with; afterwards the viewer leads, until ``follow`` changes.
     """
@@ -61,6 +64,7 @@ def cluster_river(
             "names": list(names),
             "colors": list(colors),
             "has_classes": has_classes,
+            "moved": [round(float(one), 4) for one in moved],
             "only_moves": only_moves,
             "picked": picked,
             "follow": follow,
