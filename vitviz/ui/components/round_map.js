@@ -1,6 +1,5 @@
 // The round map: points of all rounds, drawn and scrubbed in the browser; Python hears only of selections and picks.
 
-const MAX_TRAILS = 200;
 const ZOOM_STEP = 1.4;
 const maps = new WeakMap();
 
@@ -184,16 +183,8 @@ class RoundMap {
     parts.root.dataset.dimmed = String(look.numDimmed);
     fillLegend(parts.legend, this.scheme, this.isolated, this.numbers, (index) => this.toggleEntry(index));
     markPressed(parts.schemes, "scheme", this.schemeName);
-    this.showRoundText();
+    showRoundText(this);
     this.motion.requestFrame();
-  }
-
-  showRoundText() {
-    const { parts, labels, map, motion } = this;
-    const values = { round: motion.shown, last: map.numRounds - 1, rounds: map.numRounds, clusters: map.numClusters };
-    parts.readout.textContent = fill(labels.round_of, values);
-    moveRange(parts.range, motion.target, parts.readout.textContent);
-    parts.points.setAttribute("aria-label", fill(labels.alt, { ...values, points: this.numbers.format(map.numPoints) }));
   }
 
   // Selection
@@ -202,7 +193,7 @@ class RoundMap {
     const usable = selection && selection.polygon?.length > 2;
     this.selection = usable ? { polygon: selection.polygon, round: this.motion.clamp(selection.round) } : null;
     this.selected = usable ? pointsInside(placesOf(this.map, this.selection.round), selection.polygon) : null;
-    this.showChip();
+    showChip(this);
   }
 
   showOutline(screenPath) {
@@ -230,16 +221,6 @@ class RoundMap {
     this.outline = [];
     this.isolated = new Set();
     this.select([]);
-  }
-
-  showChip() {
-    const { parts, labels } = this;
-    const count = this.selected ? this.selected.reduce((sum, one) => sum + one, 0) : 0;
-    parts.chip.hidden = !this.selected;
-    parts.chipText.textContent = fill(labels.selected, { count: this.numbers.format(count) });
-    parts.chipTrails.hidden = count > MAX_TRAILS || this.map.numRounds < 2;
-    if (parts.chipTrails.hidden && this.trails) this.toggleTrails();
-    parts.root.dataset.selected = String(count);
   }
 
   toggleTrails() {

@@ -104,6 +104,7 @@ _component = st.components.v2.component(
         "round_map_motion.js",
         "round_map_address.js",
         "round_map_card.js",
+        "round_map_texts.js",
         "round_map_pointing.js",
         "round_map_controls.js",
         "round_map_gestures.js",
