@@ -6,16 +6,17 @@ import streamlit as st
 from vitviz.explain import deep_clustering as explain
 from vitviz.explain.placement import place_image
 from vitviz.explain.restoration import nearest_training_images, restore_samples
+from vitviz.explain.seed_stability import mean_curve, seed_band
 from vitviz.explain.sheets import contact_sheet
 from vitviz.figures import deep_clustering as figures
 from vitviz.runs.folder import Run, list_runs
-from vitviz.ui import explorer, run_views, words
+from vitviz.ui import explorer, film_strip, river, run_moves, run_placement, run_views, words
 from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.language import say
 from vitviz.ui.pickers import describe_run, pick_image, pick_run
 from vitviz.ui.problems import shown_problems
 
-VIEWS = ("Map", "Curves", "Clusters", "Movers", "Your image")
+VIEWS = ("Map", "River", "Curves", "Clusters", "Movers", "Your image")
 METHODS = ("deep_clustering", "idec")
 
 
@@ -40,6 +41,7 @@ def main() -> None:
     with shown_problems():
         {
             "Map": show_map,
+            "River": show_river,
             "Curves": show_curves,
             "Clusters": show_clusters,
             "Movers": show_movers,
@@ -48,7 +50,11 @@ def main() -> None:
 
 
 def show_map(run: Run, control: Run | None) -> None:
-    explorer.show(run)
+    explorer.show(run, explain.find_other_seeds(run, list_runs()))
+
+
+def show_river(run: Run, control: Run | None) -> None:
+    river.show(run)
 
 
 def show_curves(run: Run, control: Run | None) -> None:
@@ -59,10 +65,14 @@ def show_curves(run: Run, control: Run | None) -> None:
         score = choose("Score", list(scores), key="score")
         zoomed = st.toggle(say("Held-out images only, zoomed in"), key="zoom", bind="query-params")
         lines = explain.score_curves(run, scores[score], control=control, others=others)
-        shown = [line for line in lines if line.role in ("main", "control", "seed")] if zoomed else lines
+        band = seed_band(run, others, scores[score])
+        lines += [] if band is None else [mean_curve(band, run)]
+        shown = [line for line in lines if line.role in ("main", "control", "seed", "mean")] if zoomed else lines
         value_range = None if zoomed else (0, 1.02)
-        run_views.chart(figures.curves(shown, title=f"{score} against classes", value_range=value_range), key="scores")
+        figure = figures.curves(shown, title=f"{score} against classes", value_range=value_range, band=band)
+        run_views.chart(figure, key="scores")
         st.caption(say(words.SCORES[score]))
+        show_seeds(run, others)
         run_views.chart(
             figures.curves(explain.pair_of_curves(run, control, "within_share", "W/T"), title="W/T, share of variance"),
             key="within",
@@ -81,6 +91,12 @@ def show_curves(run: Run, control: Run | None) -> None:
     lines = explain.pair_of_curves(run, control, "reconstruction_error", "held-out error of the restored image")
     run_views.chart(figures.curves(lines, title="mean squared error, pixels 0 to 1"), key="forgets")
     st.caption(say(words.FORGETS))
+
+
+def show_seeds(run: Run, others: list[Run]) -> None:
+    st.caption(say(words.SEED_BAND if others else words.NO_SEEDS))
+    if not others:
+        st.code(words.other_seed_command(run), language=None, wrap_lines=True)
 
 
 @st.fragment
@@ -132,14 +148,11 @@ def show_cluster_change(run: Run, names: list[str]) -> None:
         f"left after round {before}": change.left,
         f"joined by round {after}": change.joined,
     }
-    chosen = None
     for column, (title, samples) in zip(st.columns(3), groups.items(), strict=True):
         with column:
             st.markdown(say(f"**{len(samples):,} {title}**"))
-            picked = run_views.grid(run, after, samples[:24], key=f"change_{title[:6]}", total=len(samples), thumb=36)
-            chosen = picked if picked is not None else chosen
-    if chosen is not None:
-        explorer.show_image_through_rounds(run, chosen)
+            run_views.grid(run, after, samples[:24], key=f"change_{title[:6]}", total=len(samples), thumb=36)
+    film_strip.show(run)
     show_restored(run, np.concatenate([change.stayed[:8], change.left[:4], change.joined[:4]]), before, after)
 
 
@@ -162,33 +175,7 @@ def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> Non
 
 
 def show_movers(run: Run, control: Run | None) -> None:
-    columns = st.columns(3)
-    with columns[0]:
-        before = run_views.pick_round(run, "From round", key="round_a", default=0)
-    with columns[1]:
-        after = run_views.pick_round(run, "To round", key="round_b", default=run.num_rounds() - 1)
-    with columns[2]:
-        part = choose("Images", ("held out", "train", "all"), key="part")
-    movers = explain.find_movers(run, before, after, part)
-    if len(movers.samples) == 0:
-        st.info(
-            say(f"No {part} image changed its cluster between round {before} and round {after}."),
-            icon=":material/check:",
-        )
-        return
-    run_views.chart(figures.moves(movers.kinds), key="moves")
-    st.caption(say(words.MOVERS))
-    names = run_views.cluster_names(run)
-    for kind in ("repaired", "broken", "moved"):
-        chosen = movers.kinds == kind
-        if chosen.any():
-            st.markdown(say(f"**{chosen.sum():,} {kind}**"))
-            notes = [
-                f"{names[was]} at round {before}, {names[now]} at round {after}"
-                for was, now in zip(movers.before[chosen], movers.after[chosen], strict=True)
-            ]
-            run_views.grid(run, after, movers.samples[chosen], key=f"movers_{kind}", notes=notes)
-    run_views.movers_table(run, movers, names)
+    run_moves.show(run, control)
 
 
 def show_upload(run: Run, control: Run | None) -> None:
@@ -211,8 +198,8 @@ def show_upload(run: Run, control: Run | None) -> None:
         for note in picked.notes:
             st.caption(say(note))
     with right:
-        placement = run_views.placed(place_image, run, pixels, f"{picked.key}-{inverted}")
-        run_views.show_placement(run, placement)
+        placement = run_placement.placed(place_image, run, pixels, f"{picked.key}-{inverted}")
+        run_placement.show_placement(run, placement)
 
 
 main()

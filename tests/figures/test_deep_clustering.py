@@ -221,3 +221,28 @@ def test_no_name_from_outside_becomes_markup():
         content = json.dumps(json.loads(figure.to_json()))
         assert "&lt;a href" in content
         assert "<a " not in content
+
+
+def _ledger(repaired, broken, classes=(0, 1)):
+    return SimpleNamespace(classes=np.array(classes), repaired=np.array(repaired), broken=np.array(broken))
+
+
+def test_a_ledger_stands_up_for_repaired_and_down_for_broken_beside_its_control():
+    figure = figures.ledger_bars(_ledger([3, 0], [1, 2]), _ledger([1, 1], [0, 1]), class_names=["null", HOSTILE])
+    bars = {trace.name: trace for trace in figure.data}
+    assert list(bars) == ["repaired", "broken", "repaired, α = 0", "broken, α = 0"]
+    assert bars["repaired"].y[0] == 3 and np.isnan(bars["repaired"].y[1])
+    assert list(bars["broken"].y) == [-1, -2]
+    assert list(bars["broken"].customdata) == [1, 2]
+    assert bars["repaired"].offsetgroup == bars["broken"].offsetgroup != bars["repaired, α = 0"].offsetgroup
+    assert "<a" not in bars["broken"].x[1]
+    assert len(figures.ledger_bars(_ledger([1, 0], [0, 0]), class_names=["a", "b"]).data) == 2
+
+
+def test_a_band_lies_under_the_lines_from_its_lowest_to_its_highest():
+    band = SimpleNamespace(low=np.array([0.1, 0.2]), high=np.array([0.3, 0.5]), num_seeds=3)
+    figure = figures.curves([_line([0.2, 0.4])], title="NMI", band=band)
+    low, high, line = figure.data
+    assert (low.y.tolist(), high.y.tolist(), line.y.tolist()) == ([0.1, 0.2], [0.3, 0.5], [0.2, 0.4])
+    assert high.fill == "tonexty" and low.fill is None
+    assert high.name == "lowest to highest of 3 seeds" and low.showlegend is False

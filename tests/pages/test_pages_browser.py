@@ -15,13 +15,22 @@ from PIL import Image
 from vitviz.runs.folder import find_run, own_root
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
-VIEWS = ("Map", "Curves", "Clusters", "Movers", "Your image")
+VIEWS = ("Map", "River", "Curves", "Clusters", "Movers", "Your image")
 RESTED = "[data-testid=stApp][data-test-script-state=notRunning]"
 DRAWN = "() => !document.querySelector('[data-testid=stSkeleton]')"
 HOSTILE = '[x](https://evil.example/1) ![y](https://evil.example/2.png) <a href="https://evil.example/3">z</a> $a^2$'
 WIDTHS = """() => {
   const main = document.querySelector("[data-testid=stMain]");
   return [[document.scrollingElement.scrollWidth, window.innerWidth], [main.scrollWidth, main.clientWidth]];
+}"""
+# a place on the screen where nothing lies over a band
+OPEN_PLACE = """band => {
+  const box = band.getBoundingClientRect();
+  for (let step = 1; step < 400; step += 1) {
+    const place = [box.left + box.width * (step % 20) / 20, box.top + box.height * Math.floor(step / 20) / 20];
+    if (band.getRootNode().elementFromPoint(...place) === band) return place;
+  }
+  throw new Error("something lies over all of the band");
 }"""
 # found and read in one go: between the two, a rerun may take a caption out of the page, and then it has no colours
 LOOKS = """
@@ -250,12 +259,61 @@ def test_an_image_of_the_grid_is_followed_through_the_rounds(visit):
     cell.wait_for()
     note = cell.get_attribute("aria-label")
     cell.click()
-    strip = page.locator("[data-testid=stVerticalBlock]", has=page.get_by_text(re.compile(r"^Image \d+, class"))).last
+    head = page.get_by_text(re.compile(r"^Image \d+, class"))
+    strip = page.locator(".film-strip[data-ready=true]")
     strip.get_by_text(re.compile("^round 6:")).wait_for()
-    text = strip.inner_text()
-    assert re.search(r"image (\d+)", note).group(1) in text
-    assert [int(one) for one in re.findall(r"round (\d)\s*:", text)] == list(range(7))
-    page.wait_for_function("document.querySelectorAll('[data-testid=stImage] img').length >= 8")
+    assert re.search(r"image (\d+)", note).group(1) in head.inner_text()
+    assert [int(one) for one in re.findall(r"round (\d)\s*:", strip.inner_text())] == list(range(7))
+    assert strip.locator("canvas, .picture").count() == 14
+    assert strip.locator(".near .thumb").count() == 42
+    row = int(parse_qs(urlparse(page.url).query)["image"][0])
+    page.get_by_role("button", name="Look where the network of each round looks").click()
+    strip.locator(".picture[aria-label^='What the network looks at']").nth(6).wait_for(timeout=60_000)
+    assert int(parse_qs(urlparse(page.url).query)["image"][0]) == row
+    page.get_by_role("button", name="Close", exact=True).click()
+    strip.wait_for(state="detached")
+    page.wait_for_function("!location.search.includes('image=')")
+
+
+def test_the_map_is_coloured_by_its_trust_and_asks_for_the_round_in_view_alone(visit):
+    page = visit("/deep_clustering?round=2&image=100")
+    root, asked = _map_of(page), []
+    page.on("request", lambda request: asked.append(urlparse(request.url).path.rpartition("/")[2]))
+    root.get_by_role("button", name="Trust").click()
+    root.locator(".legend .entry", has_text="0.996 – 1.000").wait_for()
+    counts = [int(one.replace(",", "")) for one in root.locator(".legend .count").all_inner_texts()]
+    assert sum(counts) == 1797 and len([count for count in counts if count]) > 2
+    assert [name for name in asked if name.startswith("trust")] == ["trust-2.bin"]
+    sample = root.evaluate("root => root.map.data.links.sample")
+    ring = root.evaluate("root => root.map.pointing.ring()")
+    assert sample == 100 and ring == root.evaluate("(root, row) => root.map.placeOf(row)", sample)
+
+
+def test_a_band_of_the_river_shows_its_images_by_pointer_and_by_keys(visit):
+    page = visit("/deep_clustering?run=digits-half-trained&view=River&part=all")
+    river = page.locator(".cluster-river[data-ready=true]")
+    band = river.locator(".band.moves[data-at='1_9_3']")
+    said = band.get_attribute("aria-label")
+    count = int(re.match(r"(\d+) images go from 9 ", said).group(1))
+    band.focus()
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile(f"^{count} images go from cluster 9 .* at round 2$")).wait_for()
+    page.wait_for_function("location.search.includes('flow=1_9_3')")
+    assert page.locator(".image-grid .cell").count() == count
+    page.keyboard.press("ArrowLeft")
+    held = river.locator("[data-at][tabindex='0']")
+    assert re.fullmatch(r"1_\d", held.get_attribute("data-at")), "left of a band is a block of its round"
+    page.keyboard.press("Escape")
+    page.wait_for_function("!location.search.includes('flow=')")
+    page.mouse.click(*band.evaluate(OPEN_PLACE))
+    page.wait_for_function("location.search.includes('flow=1_9_3')")
+    page.get_by_text(re.compile(f"^{count} images go from cluster 9")).wait_for()
+    river.locator(".block[data-at='6_0']").click()
+    page.get_by_text(re.compile("images in cluster 0 .*at round 6$")).wait_for()
+    assert river.locator("[aria-pressed=true]").get_attribute("data-at") == "6_0"
+    link = page.url.split("/", 3)[3]
+    again = visit(f"/{link}")
+    again.get_by_text(re.compile("images in cluster 0 .*at round 6$")).wait_for()
 
 
 def test_the_selection_can_be_taken_away_as_a_table(visit):

@@ -69,7 +69,7 @@ def _texts(elements) -> str:
 
 
 def _canvases(app: AppTest) -> list[str]:
-    return [element.key for element in app.get("bidi_component")]
+    return [element.key for element in app.get("bidi_component") if element.key != "frame"]
 
 
 def _png(pixels: np.ndarray, kind: str = "PNG", **options) -> bytes:

@@ -22,7 +22,7 @@ class Curve:
     name: str
     run: str
     values: np.ndarray
-    role: Literal["main", "second", "control", "random", "seed"] = "main"
+    role: Literal["main", "second", "control", "random", "seed", "mean"] = "main"
 
 
 @dataclass(frozen=True)
@@ -67,28 +67,26 @@ def score_curves(run: Run, key: str, *, control: Run | None, others: Sequence[Ru
     ``key`` is ``nmi``, ``acc``, ``ari`` or ``ami``.
     """
     curves = [
-        Curve("seed " + str(other.description().seed), other.name, _series(other, f"held_out_{key}"), "seed")
+        Curve("seed " + str(other.description().seed), other.name, series(other, f"held_out_{key}"), "seed")
         for other in others
     ]
-    curves.append(Curve("held-out images", run.name, _series(run, f"held_out_{key}")))
-    curves.append(Curve("training images", run.name, _series(run, f"train_{key}"), "second"))
+    curves.append(Curve("held-out images", run.name, series(run, f"held_out_{key}")))
+    curves.append(Curve("training images", run.name, series(run, f"train_{key}"), "second"))
     if control is not None:
-        curves.append(Curve("held-out images, α = 0", control.name, _series(control, f"held_out_{key}"), "control"))
-    raw = _series(run, "raw_kmeans_nmi")
+        curves.append(Curve("held-out images, α = 0", control.name, series(control, f"held_out_{key}"), "control"))
+    raw = series(run, "raw_kmeans_nmi")
     if key == "nmi" and len(raw) and not np.isnan(raw[0]):
         curves.append(Curve("k-means on raw pixels", run.name, np.full(len(raw), raw[0]), "control"))
     if key == "nmi":
-        curves.append(Curve("random ids", run.name, _series(run, "random_nmi"), "random"))
+        curves.append(Curve("random ids", run.name, series(run, "random_nmi"), "random"))
     return curves
 
 
 def pair_of_curves(run: Run, control: Run | None, key: str, name: str) -> list[Curve]:
     """One recorded value over rounds, and the control's beside it."""
-    curves = [Curve(name, run.name, _series(run, key))]
+    curves = [Curve(name, run.name, series(run, key))]
     return (
-        curves
-        if control is None
-        else [*curves, Curve(f"{name}, α = 0", control.name, _series(control, key), "control")]
+        curves if control is None else [*curves, Curve(f"{name}, α = 0", control.name, series(control, key), "control")]
     )
 
 
@@ -134,7 +132,7 @@ def cluster_sizes(run: Run) -> np.ndarray:
 def confusion(run: Run, round_index: int, part: Part) -> np.ndarray:
     """Counts (classes, clusters) of labelled images of a part, by matched cluster id. Raises Problem without labels."""
     samples = run.samples()
-    chosen = _part(run, part) & (samples.classes >= 0)
+    chosen = part_of(run, part) & (samples.classes >= 0)
     if not chosen.any():
         raise Problem(f"run '{run.name}' has no labelled image there", "a confusion matrix needs classes")
     table = np.zeros((len(run.description().class_names), count_clusters(run)), dtype=np.int64)
@@ -161,7 +159,7 @@ def find_movers(run: Run, before: int, after: int, part: Part) -> Movers:
     is_right = standing[after][second.matched_labels] == samples.classes
     elsewhere = np.asarray(first.matched_labels) != second.matched_labels
     changed = (was_right != is_right) | (~was_right & elsewhere)
-    labelled = _part(run, part) & (samples.classes >= 0)
+    labelled = part_of(run, part) & (samples.classes >= 0)
     if not labelled.any():
         raise Problem(f"run '{run.name}' has no labelled image there", "right and wrong need classes")
     rows = np.flatnonzero(changed & labelled)
@@ -225,11 +223,13 @@ def _same(settings: dict, wanted: dict, ignored: set[str] = frozenset()) -> bool
     return all(settings.get(key) == wanted.get(key) for key in keys)
 
 
-def _series(run: Run, key: str) -> np.ndarray:
+def series(run: Run, key: str) -> np.ndarray:
+    """A recorded value of every round (R,), NaN where it was not defined or never recorded."""
     values = [record.get(key) for record in run.round_metrics()]
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def _part(run: Run, part: Part) -> np.ndarray:
+def part_of(run: Run, part: Part) -> np.ndarray:
+    """Which samples (N,) belong to a part: bool."""
     held_out = run.samples().held_out
     return {"held out": held_out, "train": ~held_out, "all": np.ones(len(held_out), bool)}[part]

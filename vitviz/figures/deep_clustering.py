@@ -13,15 +13,21 @@ _ROLES = {
     "control": {"color": theme.CLUSTER_COLORS[6], "width": 2.5, "dash": "dash"},
     "random": {"color": theme.UNKNOWN_COLOR, "width": 1.5, "dash": "dot"},
     "seed": {"color": theme.CLUSTER_COLORS[0], "width": 1},
+    "mean": {"color": theme.CLUSTER_COLORS[4], "width": 2, "dash": "dashdot"},
 }
 _MOVES = {"repaired": theme.CLUSTER_COLORS[0], "broken": theme.CLUSTER_COLORS[6], "moved": theme.UNKNOWN_COLOR}
 
 
 def curves(
-    lines: Sequence, *, title: str, value_range: tuple[float, float] | None = None, height: int = 300
+    lines: Sequence, *, title: str, value_range: tuple[float, float] | None = None, band=None, height: int = 300
 ) -> go.Figure:
-    """Lines over rounds. ``lines`` have ``name``, ``run``, ``values`` (R,) and ``role``; one point is drawn as a mark."""
+    """Lines over rounds. ``lines`` have ``name``, ``run``, ``values`` (R,) and ``role``; one point is drawn as a mark.
+
+    ``band`` has ``low`` and ``high`` (R,) and ``num_seeds``: the room between the lowest and the highest seed.
+    """
     figure = go.Figure()
+    if band is not None:
+        _add_band(figure, band)
     longest = max((len(line.values) for line in lines), default=0)
     for line in lines:
         rounds, name = np.arange(len(line.values)), theme.literal(line.name)
@@ -37,6 +43,21 @@ def curves(
     figure.update_xaxes(title="round", dtick=1 if longest <= 16 else None)
     figure.update_yaxes(title=title, range=value_range)
     return theme.layout(figure, height=height)
+
+
+def _add_band(figure: go.Figure, band) -> None:
+    rounds, name = np.arange(len(band.low)), f"lowest to highest of {band.num_seeds} seeds"
+    edge = {"x": rounds, "mode": "lines", "line": {"width": 0}, "legendgroup": "band", "name": name}
+    figure.add_scatter(
+        y=band.low, showlegend=False, hovertemplate="lowest, round %{x}: %{y:.4f}<extra></extra>", **edge
+    )
+    figure.add_scatter(
+        y=band.high,
+        fill="tonexty",
+        fillcolor="rgba(63,144,218,0.2)",
+        hovertemplate="highest, round %{x}: %{y:.4f}<extra></extra>",
+        **edge,
+    )
 
 
 def loss_and_stop(inspection, *, epsilon: float, height: int = 300) -> go.Figure:
@@ -137,6 +158,34 @@ def moves(kinds: np.ndarray, *, height: int = 90) -> go.Figure:
     return theme.layout(figure, height=height)
 
 
+def ledger_bars(ledger, control=None, *, class_names: Sequence[str], height: int = 320) -> go.Figure:
+    """Images repaired (upwards) and broken (downwards) in every class; the control's beside them, hollow.
+
+    ``ledger`` and ``control`` have ``classes`` (C,) ids, ``repaired`` and ``broken`` (C,) counts.
+    """
+    figure = go.Figure()
+    for one, suffix in ((ledger, ""), (control, ", α = 0")):
+        if one is None:
+            continue
+        names = [theme.literal(class_names[index]) for index in one.classes]
+        for kind, sign in (("repaired", 1), ("broken", -1)):
+            values = np.asarray(getattr(one, kind))
+            look = {"color": _MOVES[kind]} if one is ledger else {"color": "rgba(0,0,0,0)"}
+            figure.add_bar(
+                x=names,
+                y=np.where(values > 0, sign * values, np.nan),  # an empty bar would still show its edge
+                name=kind + suffix,
+                customdata=values,
+                offsetgroup="control" if suffix else "run",
+                marker=look | {"line": {"color": _MOVES[kind], "width": 1.5}},
+                hovertemplate=f"%{{x}}: %{{customdata:,}} {kind}{suffix}<extra></extra>",
+            )
+    figure.update_layout(barmode="relative", bargap=0.25)
+    figure.update_xaxes(title="class", type="category", showgrid=False)
+    figure.update_yaxes(title="images repaired (+) and broken (−)")
+    return theme.layout(figure, height=height)
+
+
 def path_on_map(
     points: np.ndarray, labels: np.ndarray, path: np.ndarray, *, names: Sequence[str], height: int = 380
 ) -> go.Figure:
@@ -148,7 +197,7 @@ def path_on_map(
         y=points[:, 1],
         mode="markers",
         marker={"size": 4, "color": colors[labels], "opacity": 0.45},
-        text=np.array([theme.literal(name) for name in names])[labels],
+        text=np.array([theme.literal(name) for name in names])[labels].tolist(),
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )

@@ -1,29 +1,28 @@
-"""The round map, the grid of what is selected on it, and one image through the rounds: linked, and kept in the address."""
+"""The round map, the grid of what is selected on it, and the image that is followed: linked, and kept in the address."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 
 from vitviz.errors import Problem
-from vitviz.explain.restoration import restore_samples
+from vitviz.explain.map_trust import links_of
 from vitviz.explain.round_map import map_coordinates, points_inside, polygon_from_text, polygon_to_text
-from vitviz.explain.sheets import contact_sheet
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
-from vitviz.ui import run_views, words
-from vitviz.ui.attention_sources import OF_RUN, has_network
-from vitviz.ui.attention_sources import RUN as TRAINED_RUN
+from vitviz.ui import film_strip, run_views, words
 from vitviz.ui.components.image_grid import MAX_ITEMS
 from vitviz.ui.components.round_map import COLOR_BY, round_map
-from vitviz.ui.labels import safe_label
+from vitviz.ui.followed import follow_pick, followed
 from vitviz.ui.language import say
-from vitviz.ui.navigation import page
 from vitviz.ui.problems import shown_problems
+from vitviz.ui.results import cached
 from vitviz.ui.routes import run_addresses
 
 
 @st.fragment
 @shown_problems()
-def show(run: Run) -> None:
+def show(run: Run, others: Sequence[Run] = ()) -> None:
     """The round map, the grid of what is selected on it, and the picked image through the rounds; linked by the address."""
     projection = run.projection()
     if projection is None:
@@ -32,7 +31,7 @@ def show(run: Run) -> None:
             "it is drawn when the run is finished",
             f"python -m vitviz project {run.name}",
         )
-    addresses, about = run_addresses(run), run.description()
+    addresses, about = run_addresses(run, others), run.description()
     standing = run_views.classes_of_clusters(run)
     last_round = len(projection.points) - 1
     state = round_map(
@@ -40,6 +39,9 @@ def show(run: Run) -> None:
         data_url=addresses.map,
         margin_url=addresses.margin,
         tile_url=addresses.tile,
+        trust_url=addresses.trust,
+        continuity_url=addresses.continuity,
+        stability_url=addresses.stability,
         class_names=about.class_names,
         cluster_classes=standing.tolist(),
         palette=cluster_colors(standing.shape[1]),
@@ -47,21 +49,21 @@ def show(run: Run) -> None:
         round=_asked_round(last_round),
         color_by=_asked_color(),
         selection=_asked_selection(last_round),
+        links=_links(run),
         follow=run.name,
+        on_pick=follow_pick(f"map_{run.name}"),
     )
     _remember_selection(state.selection)
     st.caption(say(words.map_caption(run)))
-    if state.picked is not None:
-        show_image_through_rounds(run, state.picked)
+    _explain_colors(run, others)
+    film_strip.show(run)
     if state.selection is None:
         return
     shown_round = min(int(state.selection["round"]), last_round)
     places = _coordinates(run.name, run.version(), _run=run)[shown_round]
     samples = np.flatnonzero(points_inside(places, np.asarray(state.selection["polygon"])))
     st.markdown(say(f"**{len(samples):,} images selected at round {shown_round}**"))
-    picked = run_views.grid(run, shown_round, samples[:MAX_ITEMS], key="selected", total=len(samples))
-    if picked is not None:
-        show_image_through_rounds(run, picked)
+    run_views.grid(run, shown_round, samples[:MAX_ITEMS], key="selected", total=len(samples))
     st.download_button(
         say("Selection as CSV"),
         _selection_csv(run, samples, shown_round),
@@ -70,38 +72,23 @@ def show(run: Run) -> None:
     )
 
 
-def show_image_through_rounds(run: Run, sample: int) -> None:
-    """One image: its cluster, distance and restored self in every round."""
-    about, samples, names = run.description(), run.samples(), run_views.cluster_names(run)
-    label = about.class_names[samples.classes[sample]] if samples.classes[sample] >= 0 else "unlabelled"
-    split = "held out" if samples.held_out[sample] else "training"
-    with st.container(border=True):
-        st.markdown(say(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image"))
-        rounds = np.unique(np.linspace(0, run.num_rounds() - 1, min(run.num_rounds(), 11)).astype(int))
-        if has_network(run):
-            _to_attention(run, sample)
-        columns = st.columns(len(rounds) + 1)
-        with columns[0]:
-            try:
-                st.image(
-                    contact_sheet(run_views.shrink(run_views.pictures(run, np.array([sample]))), columns=1, cell=72),
-                    caption=say("original"),
-                    alt=say(f"image {samples.indices[sample]}"),
-                )
-            except Problem:
-                st.caption(say("the images of this data set are not on this machine"))
-        for index, column in zip(rounds, columns[1:], strict=True):
-            with column:
-                if run.round(index).decoder is not None:
-                    restored = restore_samples(run, index, np.array([sample]))
-                    st.image(contact_sheet(restored, columns=1, cell=72), alt=say(f"restored at round {index}"))
-                st.caption(say(f"round {index}: {safe_label(names[run.round(index).matched_labels[sample]])}"))
+def _links(run: Run) -> dict | None:
+    """Of the image that is followed: its true neighbours and those of the map alone, at every round."""
+    sample = followed(run)
+    if sample is None:
+        return None
+    film = film_strip.film_of(run, sample)
+    rounds = cached("links", f"{run.name}-{run.version()}-{sample}", lambda: links_of(run, film))
+    return {"sample": sample, "rounds": rounds}
 
 
-def _to_attention(run: Run, sample: int) -> None:
-    """The way to what the network of each round looks at in the image."""
-    link = {"network": TRAINED_RUN, "run": run.name, "picture": OF_RUN, "sample": str(sample), "view": "Attention"}
-    st.page_link(page("attention"), label=say("Open in attention"), icon=":material/visibility:", query_params=link)
+def _explain_colors(run: Run, others: Sequence[Run]) -> None:
+    """What the colours say that are computed: trust, continuity and the agreement of seeds."""
+    with st.popover(say("What the colours mean"), icon=":material/palette:"):
+        for sentence in words.color_sentences(run, others):
+            st.markdown(say(sentence))
+        if not others:
+            st.code(words.other_seed_command(run), language=None, wrap_lines=True)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

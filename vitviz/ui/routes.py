@@ -7,7 +7,7 @@ An address never becomes a path: the run is looked up by name among those there 
 import gzip
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,9 +20,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vitviz.errors import Problem
+from vitviz.explain.deep_clustering import find_other_seeds
+from vitviz.explain.map_trust import trust_of_round
 from vitviz.explain.round_map import pack_column, pack_round_map
+from vitviz.explain.seed_stability import stability, version_with
 from vitviz.logs import log_incident
-from vitviz.runs.folder import Run, find_run
+from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.ui.kept import Kept, find_kept, kept_prefix
 
 TILE_SIDE = 32  # thumbnails along a side of a tile
@@ -33,25 +36,38 @@ _BINARY = "application/octet-stream"
 _FOREVER = "private, max-age=31536000, immutable"
 _KEPT_BUFFERS = 8
 _KEPT_TILES = 128
+_KEPT_TRUST = 64
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
 class RunAddresses:
-    """Where the browser finds a run's round map, its margins, and its thumbnails (``{tile}`` stands for a number)."""
+    """Where the browser finds a run's round map, what may colour it, and its thumbnails.
+
+    ``{tile}`` and ``{round}`` stand for a number; trust and continuity are of one round each, since they take a while.
+    """
 
     map: str
     margin: str
     tile: str
+    trust: str
+    continuity: str
+    stability: str | None
 
 
-def run_addresses(run: Run) -> RunAddresses:
-    """The addresses of ``run`` as it is now; they change when rounds are added, so that caches may keep them for good."""
+def run_addresses(run: Run, others: Sequence[Run] = ()) -> RunAddresses:
+    """The addresses of ``run`` as it is now; they change when rounds are added, so that caches may keep them for good.
+
+    ``others``: runs of the same settings with other seeds; without any there is no stability.
+    """
     start, version = f"{_prefix()}/runs/{run.name}", run.version()
     return RunAddresses(
         map=f"{start}/map.bin?v={version}",
         margin=f"{start}/margin.bin?v={version}",
         tile=f"{start}/tile-{{tile}}.webp?v={version}",
+        trust=f"{start}/trust-{{round}}.bin?v={version}",
+        continuity=f"{start}/continuity-{{round}}.bin?v={version}",
+        stability=f"{start}/stability.bin?v={version_with(run, others)}" if others else None,
     )
 
 
@@ -69,6 +85,9 @@ def routes(
     kept_margin = _kept(_KEPT_BUFFERS, lambda name, version: _pack_margin(find(name)))
     kept_tile = _kept(_KEPT_TILES, lambda name, version, tile: draw_tile(find(name), open_once, tile))
 
+    kept_trust = _kept(_KEPT_TRUST, lambda name, version, index: _pack_trust(find(name), index))
+    kept_stability = _kept(_KEPT_BUFFERS, lambda name, version: _pack_stability(find(name)))
+
     def serve_map(request: Request) -> Response:
         return _respond(request, find, kept_map)
 
@@ -76,12 +95,24 @@ def routes(
         return _respond(request, find, kept_margin)
 
     def serve_tile(request: Request) -> Response:
-        return _respond(request, find, kept_tile, request.path_params["tile"])
+        return _respond(request, find, kept_tile, request.path_params["tile"], media_type="image/webp")
+
+    def serve_trust(request: Request) -> Response:
+        return _respond(request, find, lambda *which: kept_trust(*which)[0], request.path_params["round"])
+
+    def serve_continuity(request: Request) -> Response:
+        return _respond(request, find, lambda *which: kept_trust(*which)[1], request.path_params["round"])
+
+    def serve_stability(request: Request) -> Response:
+        return _respond(request, find, kept_stability, version_of=_version_with_seeds)
 
     start = f"{_prefix()}/runs/{{run}}"
     return [
         Route(f"{start}/map.bin", serve_map, methods=["GET"]),
         Route(f"{start}/margin.bin", serve_margin, methods=["GET"]),
+        Route(f"{start}/trust-{{round:int}}.bin", serve_trust, methods=["GET"]),
+        Route(f"{start}/continuity-{{round:int}}.bin", serve_continuity, methods=["GET"]),
+        Route(f"{start}/stability.bin", serve_stability, methods=["GET"]),
         Route(f"{start}/tile-{{tile:int}}.webp", serve_tile, methods=["GET"]),
         Route(f"{kept_prefix()}/{{digest}}", _serve_kept, methods=["GET"]),
     ]
@@ -156,18 +187,45 @@ def _pack_margin(run: Run) -> bytes:
     return pack_column(margins(run, len(map_points(run))))
 
 
+def _pack_trust(run: Run, index: int) -> tuple[bytes, bytes]:
+    found = trust_of_round(run, index)
+    return pack_column(found.trust[None]), pack_column(found.continuity[None])
+
+
+def _pack_stability(run: Run) -> bytes:
+    others = find_other_seeds(run, list_runs())
+    if not others:
+        raise Problem(f"run '{run.name}' has no other seeds to be compared with")
+    return pack_column(stability(run, others)[: len(map_points(run))])
+
+
+def _version_with_seeds(run: Run) -> str:
+    return version_with(run, find_other_seeds(run, list_runs()))
+
+
+def _version_alone(run: Run) -> str:
+    return run.version()
+
+
 def _open_images(run: Run) -> np.ndarray:
     from vitviz.training.setup import load_shown_images
 
     return load_shown_images(run)
 
 
-def _respond(request: Request, find: Callable[[str], Run], make: Callable[..., bytes], *which: int) -> Response:
+def _respond(
+    request: Request,
+    find: Callable[[str], Run],
+    make: Callable[..., bytes],
+    *which: int,
+    media_type: str = _BINARY,
+    version_of: Callable[[Run], str] = _version_alone,
+) -> Response:
     """``make(name, version, *which)`` for the run named in the address; 404 when there is none, 304 when known, 500 with the
     number of an incident when anything breaks."""
     try:
         run = find(request.path_params["run"])
-        version = run.version()
+        version = version_of(run)
         tag = f'"{version}"'
         headers = {"ETag": tag, "Cache-Control": _FOREVER if request.query_params.get("v") == version else "no-cache"}
         if request.headers.get("if-none-match") == tag:
@@ -178,8 +236,8 @@ def _respond(request: Request, find: Callable[[str], Run], make: Callable[..., b
     except Exception as error:  # the log says what
         told = f"something broke (incident {log_incident(error)})"
         return Response(told, status_code=500, media_type="text/plain", headers={"Cache-Control": "no-store"})
-    if which:
-        return Response(content, media_type="image/webp", headers=headers)
+    if media_type != _BINARY:
+        return Response(content, media_type=media_type, headers=headers)
     return _inflatable(request, content, headers)
 
 

@@ -1,20 +1,17 @@
-"""Pieces of a page that show a run: headline, round map with its grid, charts, grids, a placed picture."""
+"""Pieces of a page that show a run: headline, charts, grids, names of clusters, pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 
 from vitviz.explain import deep_clustering as explain
-from vitviz.explain.placement import Placement
-from vitviz.explain.sheets import contact_sheet
-from vitviz.figures import deep_clustering as figures
 from vitviz.figures.description import describe
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
-from vitviz.ui import words
 from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.figure_files import offer_figure_files, picture_options
+from vitviz.ui.followed import follow_pick
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say, say_figure
 from vitviz.ui.pickers import PickedImage
@@ -42,13 +39,13 @@ def live_status(run: Run) -> None:
         progress = status.progress
         if status.state in ("running", "queued"):
             share = min(progress.done / progress.total, 1.0) if progress.total else 0.0
-            note = safe_label(progress.note)
+            note = safe_label(say(progress.note))
             st.progress(share, say(f"{status.state}: {note}, {progress.done:d} of at most {progress.total:d} records"))
         elif status.state in ("interrupted", "cancelled"):
             again = f"python -m vitviz train {run.description().method} --run {run.name} --resume"
             st.warning(say(f"This run was {status.state}. `{again}` goes on, and so does the page Train."))
         elif status.state == "failed":
-            st.error(safe_label(f"This run failed: {status.error}", max_length=400))
+            st.error(safe_label(say(f"This run failed: {status.error}"), max_length=400))
         if (run.version(), status.state) != (shown, state):
             st.rerun()
 
@@ -72,12 +69,10 @@ def headline(run: Run, control: Run | None) -> None:
             _control_metric("NMI at α = 0", beside.get("held_out_nmi"), "the control")
     warnings = [f"round {record['index']}: {text}" for record in records for text in record.get("warnings", ())]
     if warnings:
-        with st.expander(
-            say(f"**{len(warnings)} warning{'s' if len(warnings) > 1 else ''}**: clustering may be freezing mistakes"),
-            icon=":material/warning:",
-        ):
+        num = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+        with st.expander(say(f"**{num}**: clustering may be freezing mistakes"), icon=":material/warning:"):
             for text in warnings:
-                st.markdown(say(f"- {safe_label(text, max_length=200)}"))
+                st.markdown(f"- {safe_label(say(text), max_length=200)}")
 
 
 def grid(
@@ -90,64 +85,27 @@ def grid(
     notes: Sequence[str] = (),
     thumb: int = 48,
 ) -> int | None:
-    """Thumbnails of ``samples`` framed in their cluster's colour at a round; returns the one just clicked."""
-    about, known, names = run.description(), run.samples(), cluster_names(run)
+    """Thumbnails of ``samples`` framed in their cluster's colour at a round; what is clicked is followed, and returned once.
+
+    ``notes`` stand on hover, already in the reader's language; without them the image's number and cluster.
+    """
+    about, known, names = run.description(), run.samples(), said_names(run)
+    form = say("image {number}, {cluster}")
     labels, colors = run.round(round_index).matched_labels, cluster_colors(classes_of_clusters(run).shape[1])
     items = []
     for place, sample in enumerate(samples):
         label = about.class_names[known.classes[sample]] if known.classes[sample] >= 0 else "?"
-        note = notes[place] if notes else f"image {known.indices[sample]}, {names[labels[sample]]}"
+        note = notes[place] if notes else form.format(number=known.indices[sample], cluster=names[labels[sample]])
         items.append({"id": int(sample), "label": label, "color": colors[labels[sample]], "note": note})
-    return image_grid(key=f"{key}_{run.name}", tile_url=run_addresses(run).tile, items=items, total=total, thumb=thumb)
-
-
-def movers_table(run: Run, movers: explain.Movers, names: Sequence[str]) -> None:
-    """The movers as a table that sorts and can be taken away."""
-    about, samples = run.description(), run.samples()
-    with st.expander(say(f"Table of {len(movers.samples):,} images")):
-        st.dataframe(
-            {
-                "image": samples.indices[movers.samples],
-                "what": movers.kinds,
-                "class": [about.class_names[one] for one in movers.classes],
-                "from": [names[one] for one in movers.before],
-                "to": [names[one] for one in movers.after],
-                "distance / runner-up": np.round(movers.closeness, 3),
-            },
-            hide_index=True,
-        )
-
-
-def show_placement(run: Run, placement: Placement) -> None:
-    """A placed picture: cluster, neighbours and restored self in every round, and its way between the centers."""
-    names = cluster_names(run)
-    last = len(placement.clusters) - 1
-    st.markdown(
-        say(
-            f"**{safe_label(names[placement.clusters[last]])}** after the last round"
-            + _journey(placement.clusters, names)
-        )
+    place = f"{key}_{run.name}"
+    return image_grid(
+        key=place,
+        tile_url=run_addresses(run).tile,
+        items=items,
+        total=total,
+        thumb=thumb,
+        on_pick=follow_pick(place),
     )
-    chart(figures.distances_to_centers(placement.distances, names=names), key="distances")
-    st.caption(
-        say("Distance to every center in the embedding of each round; the lowest line is the picture's cluster.")
-    )
-    if placement.restored is not None:
-        sheet = contact_sheet(placement.restored, columns=len(placement.restored), cell=72)
-        st.image(sheet, alt=say(f"the picture restored at rounds 0 to {last}"))
-        st.caption(
-            say(
-                f"Restored from its embedding at rounds 0 to {last}. The decoder knows only what the training images look like."
-            )
-        )
-    st.markdown(say("**Nearest images of the run, last round**"))
-    grid(run, last, placement.neighbors[last], key="neighbors")
-    if placement.points is not None:
-        shown = _spread_sample(len(run.samples().indices))
-        labels = np.asarray(run.round(last).matched_labels)[shown]
-        maps = run.projection().points
-        chart(figures.path_on_map(maps[last][shown], labels, placement.points, names=names), key="path")
-        st.caption(say(words.path_caption(len(shown), len(run.samples().indices), last)))
 
 
 def cluster_names(run: Run) -> list[str]:
@@ -158,6 +116,11 @@ def cluster_names(run: Run) -> list[str]:
         for index, one in enumerate(standing)
     )
     return [f"cluster {index}{extra}" for index, extra in enumerate(named)]
+
+
+def said_names(run: Run) -> list[str]:
+    """:func:`cluster_names` in the reader's language."""
+    return [say(name) for name in cluster_names(run)]
 
 
 def classes_of_clusters(run: Run) -> np.ndarray:
@@ -179,10 +142,14 @@ def pick_round(run: Run, title: str, *, key: str, default: int) -> int:
 
 
 @st.fragment
-def chart(figure, *, key: str) -> None:
-    """A plotly figure in Streamlit's theme, said in words, its picture, numbers and recipe to take away; nothing phones anywhere."""
+def chart(figure, *, key: str, alt: str = "") -> None:
+    """A plotly figure in Streamlit's theme, its picture, numbers and recipe to take away; nothing phones anywhere.
+
+    ``alt``: what it shows, for who cannot see it; what the figure itself tells when empty.
+    """
     config = {"displaylogo": False, "toImageButtonOptions": picture_options(key), "responsive": True}
-    alt = " ".join(say(sentence) for sentence in describe(figure))
+    words = [alt] if alt else describe(figure)
+    alt = " ".join(say(sentence) for sentence in words)
     st.plotly_chart(say_figure(figure), key=f"chart_{key}", config=config, alt=alt)
     offer_figure_files(figure, key=key)
 
@@ -207,13 +174,6 @@ def as_run_sees(run: Run, picked: PickedImage, *, inverted: bool = False) -> np.
     return 255 - pixels if inverted else pixels
 
 
-def placed(place: Callable[[Run, np.ndarray], Placement], run: Run, pixels: np.ndarray, key: str) -> Placement:
-    """``place(run, pixels)``, kept by run, version and the picture's content."""
-    with st.spinner(say("Embedding the picture in every round …")):
-        placement = _placed(run.name, run.version(), key, _place=place, _run=run, _pixels=pixels)
-    return placement
-
-
 def classes_sentence(run: Run) -> str:
     """The classes of a run, a few of them by name."""
     names = [safe_label(name) for name in run.description().class_names]
@@ -232,32 +192,18 @@ def _images(name: str, fingerprint: str, _run: Run) -> np.ndarray:
     return load_shown_images(_run)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _placed(name: str, version: str, key: str, _place, _run: Run, _pixels: np.ndarray) -> Placement:
-    return _place(_run, _pixels)
-
-
-def _spread_sample(num: int, most: int = 3_000) -> np.ndarray:
-    return np.arange(num) if num <= most else np.linspace(0, num - 1, most).astype(int)
-
-
 def _metric(title: str, first: float | None, last: float | None, color: str) -> None:
     if last is None:
-        st.metric(say(title), "not defined", border=True, help=say("The data set has no labels, or only one class."))
+        st.metric(
+            say(title), say("not defined"), border=True, help=say("The data set has no labels, or only one class.")
+        )
         return
-    change = None if first is None or first == last else f"{last - first:+.3f} since round 0"
+    change = None if first is None or first == last else say(f"{last - first:+.3f} since round 0")
     st.metric(say(title), f"{last:.3f}", change, delta_color=color, border=True)
 
 
 def _control_metric(title: str, value: float | None, note: str) -> None:
     if value is None:
-        st.metric(say(title), "–", "no control run here", delta_color="off", delta_arrow="off", border=True)
+        st.metric(say(title), "–", say("no control run here"), delta_color="off", delta_arrow="off", border=True)
     else:
-        st.metric(say(title), f"{value:.3f}", note, delta_color="off", delta_arrow="off", border=True)
-
-
-def _journey(clusters: np.ndarray, names: Sequence[str]) -> str:
-    changes = np.flatnonzero(clusters[1:] != clusters[:-1]) + 1
-    if len(changes) == 0:
-        return ", in the same cluster from the first round on."
-    return "; it changed at round " + ", ".join(str(one) for one in changes) + "."
+        st.metric(say(title), f"{value:.3f}", say(note), delta_color="off", delta_arrow="off", border=True)

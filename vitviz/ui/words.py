@@ -1,6 +1,17 @@
 """The sentences of the deep-clustering page: what a picture shows and what to look at."""
 
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from vitviz.explain.cluster_river import River
 from vitviz.explain.deep_clustering import StopInspection
+from vitviz.explain.film_strip import NUM_NEIGHBORS as NUM_LINKS
+from vitviz.explain.film_strip import Film
+from vitviz.explain.map_trust import EXACT_LIMIT, NUM_CANDIDATES, NUM_NEIGHBORS
+from vitviz.explain.movers_ledger import Ledger
 from vitviz.runs.folder import Run
 from vitviz.ui.labels import safe_label
 
@@ -33,6 +44,28 @@ MOVERS = (
     "An image is right when its cluster stands for its class (Hungarian naming in each round). Repaired: wrong, then right. "
     "Broken: right, then wrong. Moved: wrong both times, in another cluster."
 )
+DRAWN = "Only those that move: a block is as tall as what enters or leaves it, whichever is more, so that few movers can be told apart."
+NO_RIVER = (
+    "A river needs two rounds: this run has one so far. It shows which images go from cluster to cluster between them."
+)
+NO_ATTENTION = "No attention is shown: the method has none, or the run kept no weights of its rounds (keep-round-weights=true keeps them)."
+LEDGER = (
+    "Filled: this run. Hollow: the control, the same seed and epochs without the pull (α = 0), between the same rounds. What both repair, "
+    "plain further training repairs; only the difference is the clustering's. Books balance: right before + repaired - broken = right after."
+)
+KIN = (
+    "Kin: of the 15 images nearest to a mover in the embedding (not on the map), the share that is of its class; the column is the mean of "
+    "the class's movers. A true repair moves among its kin: its share rises. Where an image is called repaired and its share does not rise, "
+    "the cluster was renamed round it."
+)
+NO_CONTROL = "There is no control of this run here (the same seed and epochs with α = 0), so nothing says how much plain training would repair."
+SEED_BAND = (
+    "The band reaches from the lowest to the highest of the seeds here, this run among them; each thin line is one of them. "
+    "A difference smaller than the band is chance."
+)
+NO_SEEDS = (
+    "There is no band: no other seed of these settings is here. One run says what happened once. This makes another:"
+)
 EPSILONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -47,14 +80,52 @@ def map_caption(run: Run) -> str:
         "umap": "independent UMAPs",
         "pca": "the first two principal components of the last round",
     }
+    engine = engines.get(projection.engine) or safe_label(projection.engine)
     note = projection.settings.get("note")
     why = f" ({safe_label(note, max_length=200)})" if note else ""
     return (
         f"Run {run.name}: {len(run.samples().indices):,} images in {len(projection.points)} rounds, placed by "
-        f"{safe_label(engines.get(projection.engine, projection.engine))}{why}, seed "
-        f"{safe_label(projection.seed)}. Rings are held-out images. Distances on a map are "
+        f"{engine}, seed {safe_label(projection.seed)}{why}. Rings are held-out images. Distances on a map are "
         "a sketch of those in the embedding: trust who is near whom, not how far."
     )
+
+
+def color_sentences(run: Run, others: Sequence[Run]) -> list[str]:
+    """What the colours of the map mean that are not to be guessed."""
+    num = len(run.samples().indices)
+    if num <= EXACT_LIMIT:
+        ranked = f"Ranks are exact, among all {num:,} images."
+    else:
+        ranked = f"Ranks are those among {NUM_CANDIDATES:,} images drawn once; of more than {EXACT_LIMIT:,} an exact answer would take too long."
+    share = f"{1 / (2 * run.description().num_clusters - 1):.2f}"
+    seeds = (
+        f"**Seeds agree**: in how far an image keeps the same company in {len(others) + 1} seeds of these settings, the mean over pairs of seeds; "
+        f"1 is exactly the same company, independent groupings would come to about {share}. Look at the dark images: their cluster is chance."
+        if others
+        else "**Seeds agree** is not offered: no other seed of these settings is here. This makes one:"
+    )
+    return [
+        "**Margin**: how clearly an image belongs to its cluster, 0 halfway between two centers, 1 on its own.",
+        f"**Trust** (trustworthiness, k = {NUM_NEIGHBORS}): are an image's neighbours on this map its neighbours in the embedding? 0.5 is what a "
+        "random map comes to, 1 a faithful one; colours are drawn out towards 1, by the cube root. Read nothing into the places of dark images.",
+        f"**Continuity** (k = {NUM_NEIGHBORS}): are its neighbours in the embedding still near it on this map? Dark images were torn from theirs. {ranked}",
+        seeds,
+        f"**Lines** from a picked image: solid to its {NUM_LINKS} nearest in the embedding, dashed to images that are near on the map alone.",
+    ]
+
+
+def other_seed_command(run: Run) -> str:
+    """A line that makes the run again with the next seed."""
+    about = run.description()
+    seed = about.seed + 1
+    line = f"python -m vitviz train {about.method} --run {run.name}-s{seed}"
+    parts = shlex.split(about.command) if about.command.count("'") % 2 == 0 else []
+    kept = [f"{flag} {shlex.quote(value)}" for flag, value in pairwise(parts) if _is_kept(flag, value)]
+    return " ".join([line, *kept, f"--set seed={seed}"])
+
+
+def _is_kept(flag: str, value: str) -> bool:
+    return flag in ("--preset", "--set") and not value.startswith("seed=")
 
 
 def stop_sentence(inspection: StopInspection, epsilon: float) -> str:
@@ -73,6 +144,8 @@ def confusion_caption(round_index: int, part: str) -> str:
 
 def upload_hint(classes: str, img_size: int) -> str:
     """What picture to give."""
+    if not classes:
+        return f"Give a picture like those of this run. It is cut to a square and shrunk to {img_size} px."
     return f"Give a picture of what this run knows ({classes}). It is cut to a square and shrunk to {img_size} px."
 
 
@@ -83,3 +156,81 @@ def path_caption(num_shown: int, num_images: int, last: int) -> str:
         f"The map of round {last} ({shown}), and where the picture stood in every round, the star last. It is placed among its five nearest "
         "images of each round, not by a new map."
     )
+
+
+def nobody_moved(before: int, after: int, part: str) -> str:
+    """Why there is nothing to see."""
+    return f"No image changed its side between round {before} and round {after} ({part} images)."
+
+
+def ledger_sentence(ledger: Ledger) -> str:
+    """The balance of a run."""
+    start, repaired, broken, end, images = _totals(ledger)
+    return (
+        f"**This run**: {start:,} of {images:,} right at round {ledger.before}, {repaired:,} repaired, {broken:,} broken, so {end:,} right "
+        f"at round {ledger.after} ({end - start:+,})."
+    )
+
+
+def control_sentence(ledger: Ledger) -> str:
+    """The balance of its control."""
+    start, repaired, broken, end, images = _totals(ledger)
+    return (
+        f"**Its control, α = 0**: {start:,} of {images:,} right at round {ledger.before}, {repaired:,} repaired, {broken:,} broken, so {end:,} "
+        f"right at round {ledger.after} ({end - start:+,})."
+    )
+
+
+def _totals(ledger: Ledger) -> list[int]:
+    counted = (ledger.right_before, ledger.repaired, ledger.broken, ledger.right_after, ledger.images)
+    return [int(one.sum()) for one in counted]
+
+
+def kin_sampled(measured: int, movers: int) -> str:
+    """Why some rows are empty."""
+    return f"Kin was measured for a fixed sample of {measured:,} of the {movers:,} movers."
+
+
+def river_counts(river: River) -> str:
+    """How many images travel at all, and where most go at once."""
+    travel = f"{river.num_travellers:,} of {river.num_images:,} images change their cluster at least once."
+    moves = river.moves()
+    if len(moves) == 0:
+        return f"{travel} Every image stays where it is."
+    index, source, target, count, _, _ = moves[0]
+    largest = f"The largest move: {count:,} images from cluster {source} to cluster {target} after round {index}."
+    return f"{travel} {largest}"
+
+
+def river_caption(river: River, drawn: np.ndarray) -> str:
+    """What to look at in the river."""
+    text = (
+        "Each column is a round, each block a matched cluster in its own colour. Pale bands stay; strong bands move, in the colour "
+        "of the cluster they leave. Look whether the strong bands grow thin from left to right: that is what settling means. "
+        "A band of few images is drawn 1.5 px thick, so that it can be seen. Below, between two rounds: the share of the images that move."
+    )
+    hidden, images = len(river.moves()) - len(drawn), river.moves()[:, 3].sum() - drawn[:, 3].sum()
+    return f"{text} The {hidden:,} smallest moves, of {images:,} images, are not drawn." if hidden else text
+
+
+def picked_title(numbers: Sequence[int], count: int, names: Sequence[str]) -> str:
+    """What is picked in the river: round and cluster, or round and two clusters."""
+    index, *clusters = numbers
+    first, *others = (safe_label(names[one]) for one in clusters)
+    if not others:
+        return f"**{count:,} images in {first} at round {index}**"
+    if clusters[0] == clusters[1]:
+        return f"**{count:,} images stay in {first} from round {index} to round {index + 1}**"
+    return f"**{count:,} images go from {first} at round {index} to {others[0]} at round {index + 1}**"
+
+
+def film_caption(run: Run, film: Film) -> str:
+    """What the strip of one image shows."""
+    text = (
+        f"Run {run.name}, {len(film.rounds)} of {run.num_rounds()} rounds. On the small maps the line is the image's way so far, not a new "
+        "map. Margin: 0 halfway between two centers, 1 on its own. Nearest: in the embedding, framed in their cluster's colour. "
+        "Restored: decoder output, not a photograph."
+    )
+    if run.description().method != "deep_clustering":
+        return text
+    return f"{text} Attention: CLS in the last layer, mean of the heads, each round brightened to its own maximum."

@@ -181,7 +181,7 @@ def test_margins_are_fetched_only_when_they_are_chosen(page, opened):
 
 def _choose_margins(page, root) -> None:
     root.get_by_role("button", name="Margin").click()
-    page.wait_for_function("root => root.map.margins !== null", arg=root.element_handle())
+    page.wait_for_function("root => root.map.columns.peek('margin', 0) !== null", arg=root.element_handle())
 
 
 def test_the_held_out_filter_leaves_only_held_out_points(page, opened):

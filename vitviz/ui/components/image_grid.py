@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from vitviz.ui.components.assets import read_assets
+from vitviz.ui.language import say
 
 MAX_ITEMS = 240
 SHOWING = "showing {shown} of {total}"
@@ -35,11 +36,12 @@ def image_grid(
         items: mappings with ``id`` (position of the sample in the run), ``label``, and optionally ``color`` (border,
             ``#rrggbb``) and ``note`` (shown on hover). The first ``MAX_ITEMS`` are shown.
         thumb: pixels along a side of a picture.
+        label: what the grid is to a screen reader, in English; it is said in the reader's language.
         total: how many there are, when ``items`` is already cut; ``len(items)`` when None.
-        showing: the line above the grid when not all are shown, with ``{shown}`` and ``{total}``.
+        showing: the line above the grid when not all are shown, with ``{shown}`` and ``{total}``, in English too.
     """
     shown, total = [_plain_item(item) for item in items[:MAX_ITEMS]], len(items) if total is None else total
-    line = showing.format(shown=f"{len(shown):,}", total=f"{total:,}") if total > len(shown) else ""
+    line = say(showing.format(shown=f"{len(shown):,}", total=f"{total:,}")) if total > len(shown) else ""
     result = _component(
         key=key,
         data={
@@ -47,7 +49,7 @@ def image_grid(
             "items": shown,
             "thumb": thumb,
             "captions": captions,
-            "label": label,
+            "label": say(label),
             "line": line,
         },
         on_picked_change=on_pick,

@@ -1,13 +1,12 @@
 // The round map: points of all rounds, drawn and scrubbed in the browser; Python hears only of selections and picks.
 
-const MAX_TRAILS = 200;
 const ZOOM_STEP = 1.4;
 const maps = new WeakMap();
 
 export default function roundMap(component) {
   const { parentElement, data } = component;
   let map = maps.get(parentElement);
-  if (map && map.data.data_url !== data.data_url) {
+  if (map && !isSameMap(map.data, data)) {
     map.release();
     map = null;
   }
@@ -21,13 +20,18 @@ export default function roundMap(component) {
   };
 }
 
+/** Other points or another language need a map built afresh. */
+function isSameMap(before, data) {
+  return before.data_url === data.data_url && before.labels.locale === data.labels.locale;
+}
+
 class RoundMap {
   constructor(parent, component) {
     this.component = component;
     this.data = component.data;
     this.labels = this.data.labels;
     this.numbers = new Intl.NumberFormat(this.labels.locale);
-    Object.assign(this, { map: null, margins: null, painter: null, visible: null });
+    Object.assign(this, { map: null, columns: null, painter: null, visible: null });
     Object.assign(this, { schemeName: this.data.color_by, isolated: new Set(), selection: null, selected: null });
     Object.assign(this, { outline: [], trails: false });
     this.parts = buildControls(parent, this.labels, this.actions());
@@ -63,6 +67,7 @@ class RoundMap {
     const { parts, map, data } = this;
     parts.message.hidden = true;
     this.visible = new Uint8Array(map.numPoints).fill(1);
+    this.columns = new Columns(map, data, () => this.released || this.refresh(), () => !this.motion.travel);
     this.view = new View(parts.surface, map);
     this.motion = new Motion(map.numRounds, data.round, {
       frame: () => this.draw(),
@@ -134,6 +139,7 @@ class RoundMap {
   /** The points have arrived at a round. */
   rest() {
     this.parts.root.dataset.round = String(this.motion.shown);
+    if (this.schemeName in COLUMNS) this.refresh();
     const { shown } = this.motion;
     const isStart = shown === this.motion.clamp(this.data.round) && this.schemeName === this.data.color_by;
     if (this.address && (this.address.written || !isStart)) {
@@ -152,12 +158,6 @@ class RoundMap {
     this.schemeName = availableSchemes(this.map, this.data).includes(name) ? name : "cluster";
     this.isolated = new Set();
     this.refresh();
-    if (this.schemeName === "margin" && !this.margins) this.loadMargins();
-  }
-
-  async loadMargins() {
-    this.margins = await fetchColumn(this.data.margin_url, this.map).catch(() => null);
-    if (!this.released && this.margins) this.refresh();
   }
 
   setFilter(name) {
@@ -183,16 +183,8 @@ class RoundMap {
     parts.root.dataset.dimmed = String(look.numDimmed);
     fillLegend(parts.legend, this.scheme, this.isolated, this.numbers, (index) => this.toggleEntry(index));
     markPressed(parts.schemes, "scheme", this.schemeName);
-    this.showRoundText();
+    showRoundText(this);
     this.motion.requestFrame();
-  }
-
-  showRoundText() {
-    const { parts, labels, map, motion } = this;
-    const values = { round: motion.shown, last: map.numRounds - 1, rounds: map.numRounds, clusters: map.numClusters };
-    parts.readout.textContent = fill(labels.round_of, values);
-    moveRange(parts.range, motion.target, parts.readout.textContent);
-    parts.points.setAttribute("aria-label", fill(labels.alt, { ...values, points: this.numbers.format(map.numPoints) }));
   }
 
   // Selection
@@ -201,7 +193,7 @@ class RoundMap {
     const usable = selection && selection.polygon?.length > 2;
     this.selection = usable ? { polygon: selection.polygon, round: this.motion.clamp(selection.round) } : null;
     this.selected = usable ? pointsInside(placesOf(this.map, this.selection.round), selection.polygon) : null;
-    this.showChip();
+    showChip(this);
   }
 
   showOutline(screenPath) {
@@ -229,16 +221,6 @@ class RoundMap {
     this.outline = [];
     this.isolated = new Set();
     this.select([]);
-  }
-
-  showChip() {
-    const { parts, labels } = this;
-    const count = this.selected ? this.selected.reduce((sum, one) => sum + one, 0) : 0;
-    parts.chip.hidden = !this.selected;
-    parts.chipText.textContent = fill(labels.selected, { count: this.numbers.format(count) });
-    parts.chipTrails.hidden = count > MAX_TRAILS || this.map.numRounds < 2;
-    if (parts.chipTrails.hidden && this.trails) this.toggleTrails();
-    parts.root.dataset.selected = String(count);
   }
 
   toggleTrails() {
@@ -296,10 +278,12 @@ class RoundMap {
     return {
       outline: this.outline,
       trails: this.trails ? trailPaths(this) : [],
+      links: linkLines(this),
       ring: this.pointing.ring(),
       cross: this.gestures.byKeyboard && this.parts.surface.matches(":focus"),
       accent: style.getPropertyValue("--accent"),
       halo: style.getPropertyValue("--paper"),
+      text: style.getPropertyValue("--text"),
     };
   }
 

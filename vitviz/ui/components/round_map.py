@@ -16,8 +16,9 @@ import streamlit as st
 
 from vitviz.figures.theme import MOVED_COLORS, RIGHT_WRONG_COLORS, SEQUENTIAL_COLORS
 from vitviz.ui.components.assets import read_assets
+from vitviz.ui.language import language, say
 
-COLOR_BY = ("cluster", "class", "right", "moved", "margin")
+COLOR_BY = ("cluster", "class", "right", "moved", "margin", "trust", "continuity", "stability")
 
 LABELS = {
     "locale": "en-US",
@@ -31,6 +32,11 @@ LABELS = {
     "by_right": "Right / wrong",
     "by_moved": "Moved",
     "by_margin": "Margin",
+    "by_trust": "Trust",
+    "by_continuity": "Continuity",
+    "by_stability": "Seeds agree",
+    "computing": "Being computed …",
+    "at_most": "{value} or less",
     "cluster_item": "Cluster {cluster}",
     "unlabelled": "Unlabelled",
     "right": "Right",
@@ -90,6 +96,7 @@ _component = st.components.v2.component(
         "dom.js",
         "tiles.js",
         "round_map_data.js",
+        "round_map_columns.js",
         "round_map_colors.js",
         "round_map_view.js",
         "round_map_paint.js",
@@ -97,6 +104,7 @@ _component = st.components.v2.component(
         "round_map_motion.js",
         "round_map_address.js",
         "round_map_card.js",
+        "round_map_texts.js",
         "round_map_pointing.js",
         "round_map_controls.js",
         "round_map_gestures.js",
@@ -111,6 +119,9 @@ def round_map(
     data_url: str,
     margin_url: str | None,
     tile_url: str,
+    trust_url: str | None = None,
+    continuity_url: str | None = None,
+    stability_url: str | None = None,
     class_names: Sequence[str],
     cluster_classes: Sequence[Sequence[int]],
     palette: Sequence[str],
@@ -118,6 +129,7 @@ def round_map(
     round: int = 0,
     color_by: str = "cluster",
     selection: Mapping[str, Any] | None = None,
+    links: Mapping[str, Any] | None = None,
     follow: str = "",
     height: int = 560,
     labels: Mapping[str, str] | None = None,
@@ -129,11 +141,15 @@ def round_map(
 
     Args:
         data_url, margin_url, tile_url: addresses from ``vitviz.ui.routes.run_addresses``; no margins when None.
+        trust_url, continuity_url, stability_url: likewise; the first two have ``{round}`` in them, and are asked for a round
+            only when it is shown in that colour.
         cluster_classes: R rows of K class ids, the class a cluster stands for (-1 = none); empty hides right / wrong.
         palette, class_palette: colours as ``#rrggbb``, repeated when there are fewer than clusters or classes.
         round, color_by, selection: the view to begin with (``color_by`` one of ``COLOR_BY``). Afterwards the viewer
             leads; the three are taken again whenever ``follow`` changes.
-        labels: texts that replace those of ``LABELS``.
+        links: ``{"sample": row, "rounds": [(true, drawn), ...]}``: from that image solid lines to its true neighbours and
+            dashed ones to those that are near on the map alone, round by round.
+        labels: texts that replace those of ``LABELS``, which are said in the reader's language.
         address: write ``?round=`` and ``?color=``; False for a second map on a page.
 
     Raises ValueError for an unknown ``color_by``.
@@ -147,6 +163,10 @@ def round_map(
             "data_url": data_url,
             "margin_url": margin_url or "",
             "tile_url": tile_url,
+            "trust_url": trust_url or "",
+            "continuity_url": continuity_url or "",
+            "stability_url": stability_url or "",
+            "links": dict(links) if links else None,
             "class_names": list(class_names),
             "cluster_classes": [[int(one) for one in row] for row in cluster_classes],
             "palette": list(palette),
@@ -157,7 +177,7 @@ def round_map(
             "selection": start,
             "follow": follow,
             "height": height,
-            "labels": {**LABELS, **(labels or {})},
+            "labels": {**_said_labels(), **(labels or {})},
             "address": address,
         },
         default={"selection": start, "picked": None},
@@ -165,6 +185,13 @@ def round_map(
         on_picked_change=on_pick,
     )
     return _state(result.selection, result.picked, round)
+
+
+def _said_labels() -> dict[str, str]:
+    """``LABELS`` in the reader's language; numbers are written as is usual there."""
+    if language() == "en":
+        return LABELS
+    return {name: say(text) for name, text in LABELS.items()} | {"locale": language()}
 
 
 def _state(selection: Mapping[str, Any] | None, picked: Mapping[str, int] | None, start_round: int) -> RoundMapState:

@@ -5,7 +5,7 @@ const CARD_GAP = 16;
 const CARD_EDGE = 8;
 
 /** What the card says of a point at a round -> {title, rows: [name, value, colour or null], initial, address, index}. */
-function describePoint(index, round, { map, data, labels, margins, numbers }) {
+function describePoint(index, round, { map, data, labels, columns, numbers }) {
   const at = round * map.numPoints + index;
   const cluster = map.clusters[at];
   const id = map.classes[index];
@@ -13,7 +13,10 @@ function describePoint(index, round, { map, data, labels, margins, numbers }) {
   const rows = [[labels.card_cluster, String(cluster), data.palette[cluster % data.palette.length]]];
   if (map.numClasses > 0) rows.unshift([labels.card_class, name, null]);
   if (map.heldOut.includes(1)) rows.push([labels.card_split, map.heldOut[index] ? labels.filter_held_out : labels.filter_train, null]);
-  if (margins) rows.push([labels.by_margin, (margins[at] / 255).toFixed(2), null]);
+  for (const name of Object.keys(COLUMNS)) {
+    const values = columns.peek(name, round);
+    if (values) rows.push([labels[`by_${name}`], (values[index] / 255).toFixed(2), null]);
+  }
   const title = fill(labels.image, { id: numbers.format(map.ids[index]) });
   return { title, rows, initial: name.slice(0, 1), address: tileAddress(data.tile_url, index), index };
 }

@@ -1,6 +1,9 @@
 // What a point's colour says: a scheme gives each point a code, each code a colour, and the entries of the legend.
 
-const MARGIN_BINS = 5;
+const BINS = 5;
+// From what a random map comes to, to a faithful one; a good map lies close to 1, so that end is drawn out.
+const RANDOM_TO_FAITHFUL = { low: 0.5, power: 3, digits: 3 };
+const EVEN = { low: 0, power: 1, digits: 1 };
 const ALPHA = 0.82;
 const DIMMED_ALPHA = 0.15;
 
@@ -21,7 +24,7 @@ function availableSchemes(map, data) {
     if (name === "class") return hasClasses;
     if (name === "right") return hasClasses && data.cluster_classes.length > 0;
     if (name === "moved") return map.numRounds > 1;
-    return name !== "margin" || Boolean(data.margin_url);
+    return !(name in COLUMNS) || Boolean(data[`${name}_url`]);
   });
 }
 
@@ -54,16 +57,30 @@ const SCHEMES = {
     return { codes: now.map((id, i) => Number(id !== before[i])), ...namedEntries(["stayed", "moved"], data.colors, labels) };
   },
 
-  margin(map, round, { data, margins }) {
-    const colors = Array.from({ length: 256 }, (_, level) => blend(data.colors.sequential, level / 255));
-    const entries = Array.from({ length: MARGIN_BINS }, (_, bin) => ({
-      label: `${(bin / MARGIN_BINS).toFixed(1)} – ${((bin + 1) / MARGIN_BINS).toFixed(1)}`,
-      color: colors[Math.round(((bin + 0.5) / MARGIN_BINS) * 255)],
-    }));
-    const codes = margins ? roundOf(map, margins, round) : new Uint8Array(map.numPoints);
-    return { codes, colors, entries, entryOf: colors.map((_, level) => Math.min(MARGIN_BINS - 1, Math.floor((level * MARGIN_BINS) / 255))) };
-  },
+  margin: (map, round, options) => levels("margin", EVEN, map, round, options),
+  trust: (map, round, options) => levels("trust", RANDOM_TO_FAITHFUL, map, round, options),
+  continuity: (map, round, options) => levels("continuity", RANDOM_TO_FAITHFUL, map, round, options),
+  stability: (map, round, options) => levels("stability", EVEN, map, round, options),
 };
+
+/** A column of bytes from dark (low) to bright (1); one colour for all while it is on its way. */
+function levels(name, { low, power, digits }, map, round, { data, labels, columns }) {
+  const colors = Array.from({ length: 256 }, (_, level) => blend(data.colors.sequential, level / 255));
+  const values = columns.get(name, round);
+  if (!values) {
+    const entries = [{ label: labels.computing, color: data.colors.unknown }];
+    return { codes: new Uint8Array(map.numPoints), colors: [data.colors.unknown], entries };
+  }
+  const edge = (bin) => (1 - (1 - low) * (1 - bin / BINS) ** power).toFixed(digits);
+  const entries = Array.from({ length: BINS }, (_, bin) => ({
+    label: bin === 0 && low > 0 ? fill(labels.at_most, { value: edge(1) }) : `${edge(bin)} – ${edge(bin + 1)}`,
+    color: colors[Math.round(((bin + 0.5) / BINS) * 255)],
+  }));
+  const levelOf = (value) => Math.round(255 * (1 - Math.min(1, (1 - value / 255) / (1 - low)) ** (1 / power)));
+  const level = Uint8Array.from({ length: 256 }, (_, value) => levelOf(value));
+  const codes = values.map((value) => level[value]);
+  return { codes, colors, entries, entryOf: colors.map((_, one) => Math.min(BINS - 1, Math.floor((one * BINS) / 255))) };
+}
 
 function namedEntries(names, colors, labels) {
   return { colors: names.map((name) => colors[name]), entries: names.map((name) => ({ label: labels[name], color: colors[name] })) };

@@ -63,7 +63,7 @@ class Pointing {
 
   /** Where to draw a ring, in map units, or null. */
   ring() {
-    const marked = this.hovered ?? this.picked;
+    const marked = this.hovered ?? this.owner.data.links?.sample ?? this.picked;
     return marked === null ? null : this.owner.placeOf(marked);
   }
 }

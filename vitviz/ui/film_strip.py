@@ -1,0 +1,135 @@
+"""One image through all rounds, in one strip: place on the map, cluster, neighbours, restored self and attention."""
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from vitviz.errors import Problem
+from vitviz.explain import film_strip as explain
+from vitviz.explain.film_strip import Film
+from vitviz.explain.sheets import contact_sheet
+from vitviz.figures.theme import SEQUENTIAL_COLORS, UNKNOWN_COLOR, cluster_colors
+from vitviz.runs.folder import Run
+from vitviz.ui import run_views, words
+from vitviz.ui.attention_sources import OF_RUN, has_network, version_of
+from vitviz.ui.attention_sources import RUN as TRAINED_RUN
+from vitviz.ui.components.film_strip import film_strip
+from vitviz.ui.followed import follow, followed
+from vitviz.ui.kept import keep_picture
+from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
+from vitviz.ui.navigation import page
+from vitviz.ui.results import cached
+from vitviz.ui.routes import run_addresses
+from vitviz.ui.tasks import result_of
+
+
+def show(run: Run) -> None:
+    """The strip of the image that is followed, in a box of its own; nothing while there is none."""
+    sample = followed(run)
+    if sample is None:
+        return
+    with st.container(border=True):
+        _head(run, sample)
+        film = film_of(run, sample)
+        picture = _picture(run, sample)
+        maps = _attention(run, film, picture)
+        addresses, projection = run_addresses(run), run.projection()
+        film_strip(
+            key=f"film_{run.name}",
+            frames=_frames(run, film),
+            sample=sample,
+            tile_url=addresses.tile,
+            map_url=addresses.map if projection is not None else None,
+            restored_url=_in_a_row(film.restored) if film.restored is not None else None,
+            attention_url=None if maps is None else _in_a_row(explain.heat_over(picture, maps, SEQUENTIAL_COLORS)),
+        )
+        st.caption(say(words.film_caption(run, film)))
+
+
+def film_of(run: Run, sample: int) -> Film:
+    """The image of a row through the rounds, kept by run and version."""
+    with st.spinner(say("Looking the image up in every round …")):
+        return cached("film", f"{run.name}-{run.version()}-{sample}", lambda: explain.film_of(run, sample))
+
+
+def _head(run: Run, sample: int) -> None:
+    """Which image it is, its way to the page of attention, and the way to close it."""
+    about, samples = run.description(), run.samples()
+    label = about.class_names[samples.classes[sample]] if samples.classes[sample] >= 0 else say("unlabelled")
+    split = "held out" if samples.held_out[sample] else "training"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        picture = _picture(run, sample)
+        if picture is not None:
+            sheet = contact_sheet(run_views.shrink(picture[None]), columns=1, cell=64)
+            st.image(sheet, width=64, alt=say(f"image {samples.indices[sample]}"))
+        st.markdown(say(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image"))
+        if has_network(run):
+            link = {
+                "network": TRAINED_RUN,
+                "run": run.name,
+                "picture": OF_RUN,
+                "sample": str(sample),
+                "view": "Attention",
+            }
+            st.page_link(
+                page("attention"), label=say("Open in attention"), icon=":material/visibility:", query_params=link
+            )
+        st.button(say("Close"), key="close_film", icon=":material/close:", on_click=follow, args=(None,))
+    if picture is None:
+        st.caption(say("the images of this data set are not on this machine"))
+
+
+def _frames(run: Run, film: Film) -> list[dict[str, Any]]:
+    """What the component is told of every round."""
+    names, samples, about = run_views.said_names(run), run.samples(), run.description()
+    colors = cluster_colors(len(names))
+    title, note = say("round {round}: {cluster}"), say("image {number}, {cluster}")
+
+    def neighbor(row: int, labels: np.ndarray) -> dict[str, Any]:
+        known = samples.classes[row]
+        initial = about.class_names[known][:1] if known >= 0 else "?"
+        text = note.format(number=samples.indices[row], cluster=names[labels[row]])
+        edge = UNKNOWN_COLOR if known < 0 else colors[labels[row]]
+        return {"id": int(row), "note": text, "initial": initial, "color": edge}
+
+    return [
+        {
+            "round": int(index),
+            "title": title.format(round=index, cluster=names[film.clusters[place]]),
+            "color": colors[film.clusters[place]],
+            "margin": round(float(film.margins[place]), 3),
+            "kin": None if np.isnan(film.kin[place]) else round(float(film.kin[place]), 3),
+            "neighbors": [neighbor(row, run.round(int(index)).matched_labels) for row in film.neighbors[place]],
+        }
+        for place, index in enumerate(film.rounds)
+    ]
+
+
+def _attention(run: Run, film: Film, picture: np.ndarray | None) -> np.ndarray | None:
+    """The attention of every round, once it was asked for; a sentence where there can be none."""
+    if picture is None:
+        return None
+    if not explain.has_attention(run, film.rounds):
+        st.caption(say(words.NO_ATTENTION))
+        return None
+    return result_of(
+        f"film-{run.name}-{version_of(run)}-{film.sample}",
+        "Attention of every round",
+        lambda on_progress: explain.attention_of(run, film.rounds, picture, on_progress),
+        begin=False,
+        button="Look where the network of each round looks",
+    )
+
+
+def _picture(run: Run, sample: int) -> np.ndarray | None:
+    try:
+        return run_views.pictures(run, np.array([sample]))[0]
+    except Problem:
+        return None
+
+
+def _in_a_row(images: np.ndarray) -> str:
+    """Squares (F, H, W, 3) uint8 as one picture from left to right; its address."""
+    return keep_picture(np.ascontiguousarray(np.concatenate(list(images), axis=1)), exact=True)
