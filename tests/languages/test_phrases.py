@@ -1,11 +1,15 @@
 """Phrase books: sentences of a form, sentences in a row, particles, and what every book must hold to."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
+from vitviz.languages import phrases
 from vitviz.languages.phrases import LANGUAGES, PhraseBook, fit_particles, phrase_book, places
 
+BOOKS = Path(phrases.__file__).parent
 BOOK = PhraseBook(
     {
         "held out": "검증",
@@ -51,6 +55,19 @@ def test_a_sentence_is_said_as_its_phrase_or_its_form_says(english, korean):
 )
 def test_particles_take_the_form_that_fits_the_sound_before(text, fitting):
     assert fit_particles(text) == fitting
+
+
+def test_a_form_that_begins_with_a_word_goes_before_one_that_takes_whatever_comes():
+    book = PhraseBook({"Basis: {what}": "근거: {what}", "{number} of {all} images": "이미지 {all}장 가운데 {number}장"})
+    assert book.say("Basis: 3 of 5 images") == "근거: 이미지 5장 가운데 3장"
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES.values()) - {"en"}))
+def test_no_phrase_stands_in_two_files(language):
+    keys = [
+        key for path in sorted(BOOKS.joinpath(language).glob("*.json")) for key in json.loads(path.read_text("utf-8"))
+    ]
+    assert [key for key in set(keys) if keys.count(key) > 1] == []
 
 
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES.values()) - {"en"}))

@@ -138,7 +138,7 @@ def copy_run() -> Callable[..., Run]:
         if num_rounds is not None:
             _cut(run, num_rounds)
         if classes is not None:
-            samples = dataclasses.asdict(run.samples())
+            samples = {name: array for name, array in vars(run.samples()).items() if array is not None}
             np.savez(run.path / "samples.npz", **{**samples, "classes": np.full_like(samples["classes"], classes)})
         record = json.loads((run.path / "run.json").read_text())
         (run.path / "run.json").write_text(json.dumps({**record, **changes}))

@@ -314,7 +314,7 @@ def test_a_run_without_labels_is_drawn_and_says_what_needs_them(view, copy_run):
     assert [metric.value for metric in app.metric[:2]] == ["not defined", "not defined"]
     sentence = "has no labelled image there" in _texts(app.error)
     assert sentence == (view in ("Clusters", "Movers"))
-    assert len(app.error) == sentence
+    assert len(app.error) == sentence, _texts(app.error)
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -57,9 +57,12 @@ class PhraseBook:
 
     @cached_property
     def _forms(self) -> list[tuple[re.Pattern, str]]:
-        """Pattern and key of the phrases with places, those with most of their own letters first."""
+        """Pattern and key of the phrases with places: those that begin with a word of their own first, then by its length.
+
+        A place at the beginning takes whatever comes, so it would take what another phrase begins with.
+        """
         keys = [key for key in self.phrases if _PLACE.search(key)]
-        keys.sort(key=lambda key: (-len(_PLACE.sub("", key)), key))
+        keys.sort(key=lambda key: (bool(_PLACE.match(key)), -len(_PLACE.sub("", key)), key))
         return [(_pattern(key), key) for key in keys]
 
 
