@@ -13,11 +13,12 @@ from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import explorer, film_strip, river, run_moves, run_placement, run_views, words
 from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.language import say
+from vitviz.ui.navigation import METHOD_PAGES
 from vitviz.ui.pickers import describe_run, pick_image, pick_run
 from vitviz.ui.problems import shown_problems
 
 VIEWS = ("Map", "River", "Curves", "Clusters", "Movers", "Your image")
-METHODS = ("deep_clustering", "idec")
+METHODS = tuple(noun for noun, shown_on in METHOD_PAGES.items() if shown_on == "deep_clustering")
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
         run_views.no_run_yet("deep_clustering", "digits")
         return
     describe_run(run)
-    st.caption(say(words.INTRO[run.description().method]))
+    st.caption(say(words.intro(run.description().method)))
     run_views.live_status(run)
     if not run.round_metrics():
         st.info(

@@ -1,6 +1,5 @@
 """Pages over the shipped runs and over copies of them that are cut, relabelled or damaged."""
 
-import dataclasses
 import json
 import os
 import runpy

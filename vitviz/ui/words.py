@@ -13,6 +13,7 @@ from vitviz.explain.film_strip import Film
 from vitviz.explain.map_trust import EXACT_LIMIT, NUM_CANDIDATES, NUM_NEIGHBORS
 from vitviz.explain.movers_ledger import Ledger
 from vitviz.runs.folder import Run
+from vitviz.training.configs import summary_of
 from vitviz.ui.labels import safe_label
 
 INTRO = {
@@ -26,6 +27,13 @@ INTRO = {
         "assignment. **No label is used**; labels only score the result. An addition beside the paper, whose method is supervised."
     ),
 }
+
+
+def intro(method: str) -> str:
+    """What happens in a run of that method; a method without a word of its own is told by its settings."""
+    return INTRO.get(method) or summary_of(method)
+
+
 SCORES = {
     "NMI": "Normalised mutual information of clusters and classes, 0 to 1 (the paper writes -1 to 1, a slip). The dashed line is the "
     "control with α = 0: same seed, same epochs, no pull. Random ids show what chance scores.",
