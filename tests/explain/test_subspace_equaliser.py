@@ -19,6 +19,7 @@ from vitviz.explain.subspace_equaliser import (
     num_channels,
     random_gates,
     scale_channels,
+    scaled_energy,
 )
 from vitviz.explain.subspace_regroup import regroup, regrouping_of
 from vitviz.runs.folder import Run
@@ -98,6 +99,8 @@ def test_a_muted_channel_is_as_if_it_were_not_there(lively):
 def test_the_energy_of_a_channel_grows_with_the_square_of_its_factor():
     latent = np.random.default_rng(0).random((5, 12)).astype(np.float32)
     before, after = channel_energy(latent, 3), channel_energy(scale_channels(latent, [1, 2, 1]), 3)
+    np.testing.assert_allclose(scaled_energy(before, np.array([1, 2, 1])), after, rtol=1e-6)
+    assert scaled_energy(before, np.zeros(3)).tolist() == [0, 0, 0]
     assert after[1] / after[0] == pytest.approx(4 * before[1] / before[0])
     assert channel_energy(np.zeros((5, 12)), 3).tolist() == [0, 0, 0]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from vitviz.explain.subspace_turn import NEAR, objects_of, open_objects, partner_of, turn_length, turn_of
+from vitviz.explain.subspace_turn import NEAR, objects_of, open_objects, taken_by, turn_length, turn_of
 
 VIEWS, OBJECTS = 72, 3
 
@@ -91,15 +91,15 @@ def test_one_of_another_object_stands_out(make_snapshot):
     shot, run = make_snapshot(matrix), make_turntable()
     turn = turn_of(shot, run, 0)
     assert turn.strangers.tolist() == [[66, 100]] and turn.stranger_weights[0] == pytest.approx(9 / 12)
-    assert partner_of(turn, 66) == 100
-    assert partner_of(turn, 0) in (70, 0), "the view with place 0 is row 71"
+    assert taken_by(turn, 66) == [100, 4, 6], "the strongest first, of whichever object"
+    assert set(taken_by(turn, 0)[:2]) == {70, 0}, "the view at place 0 is row 71"
     assert open_objects(shot, run) == {0: (0, 1)}
 
 
 def test_views_that_take_nothing_have_neither_links_nor_a_partner(make_snapshot):
     turn = turn_of(make_snapshot(np.eye(216)), make_turntable(), 2)
     assert len(turn.links) == len(turn.strangers) == 0 and len(turn.open_gaps) == 72
-    assert turn.inside == turn.near == 0 and partner_of(turn, 3) is None
+    assert turn.inside == turn.near == 0 and taken_by(turn, 3) == []
 
 
 def test_only_whole_turns_of_a_turntable_are_objects(make_snapshot):

@@ -121,8 +121,8 @@ def scale_channels(
     old_gate: np.ndarray | None = None,
     new_gate: Sequence[float] | None = None,
 ) -> np.ndarray:
-    """Z (N, D) float32 with each channel times its factor, a copy; with ``new_gate`` (channels,) also times that over ``old_gate``
-    (N, channels). Raises: Problem as :func:`equalise`.
+    """Z (N, D) float32 with each channel times its factor, a copy; with ``new_gate`` (channels,) also times that over
+    ``old_gate`` (N, channels). Raises: Problem as :func:`equalise`.
     """
     factors = _checked(gains, latent.shape[1])
     maps = np.array(latent, np.float32).reshape(len(latent), len(factors), -1)
@@ -139,6 +139,12 @@ def channel_energy(latent: np.ndarray, channels: int) -> np.ndarray:
     """Each channel's share (channels,) of the sum of squares of Z (N, D)."""
     squares = np.square(np.asarray(latent, np.float64)).reshape(len(latent), channels, -1).sum(axis=(0, 2))
     return squares / squares.sum() if squares.sum() > 0 else squares
+
+
+def scaled_energy(energy: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """The shares ``energy`` (channels,) once each channel is times its factor."""
+    scaled = energy * np.square(gains)
+    return scaled / scaled.sum() if scaled.sum() > 0 else scaled
 
 
 def _checked(gains: Sequence[float], size: int) -> np.ndarray:

@@ -90,19 +90,13 @@ def open_objects(snapshot: Snapshot, run: Run, *, most: int = 3) -> dict[int, tu
     return {one: counts for one, counts in counted.items() if any(counts)}
 
 
-def partner_of(turn: Turn, place: int) -> int | None:
-    """The row of the run that the view at ``place`` takes most of; None when it takes nothing."""
-    found = [
-        (weight, int(turn.members[to]))
-        for (at, to), weight in zip(turn.links, turn.weights, strict=True)
-        if at == place
-    ]
-    found += [
-        (weight, int(row))
-        for (at, row), weight in zip(turn.strangers, turn.stranger_weights, strict=True)
-        if at == place
-    ]
-    return max(found)[1] if found else None
+def taken_by(turn: Turn, place: int) -> list[int]:
+    """The rows of the run that the view at ``place`` takes most of, the first most."""
+    linked = zip(turn.links, turn.weights, strict=True)
+    found = [(float(weight), int(turn.members[to])) for (at, to), weight in linked if at == place]
+    strange = zip(turn.strangers, turn.stranger_weights, strict=True)
+    found += [(float(weight), int(row)) for (at, row), weight in strange if at == place]
+    return [row for _, row in sorted(found, key=lambda one: -one[0])]
 
 
 def _shares(snapshot: Snapshot, members: np.ndarray) -> np.ndarray:
