@@ -10,17 +10,23 @@ from vitviz.ui.language import say
 from vitviz.ui.pickers import describe_run
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.subspace_affinity import show_affinity
+from vitviz.ui.subspace_equaliser import show_equaliser
 from vitviz.ui.subspace_images import show_channels, show_image
+from vitviz.ui.subspace_loom import show_loom
 from vitviz.ui.subspace_regrouping import show_regrouping
+from vitviz.ui.subspace_ring import show_ring
 from vitviz.ui.subspace_sources import PRESET, pick_subspace_run
 from vitviz.ui.subspace_steps import headline, show_spectrum, show_steps
 
 VIEWS = {
     "Affinity": show_affinity,
+    "Loom": show_loom,
     "One image": show_image,
+    "Ring": show_ring,
     "Steps": show_steps,
     "Spectrum": show_spectrum,
     "Channels": show_channels,
+    "Equaliser": show_equaliser,
     "What if": show_regrouping,
 }
 

@@ -20,8 +20,8 @@ from vitviz.training.setup import start_run
 from vitviz.ui.subspace_words import image_title, steps_command
 
 ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
-VIEWS = ("Affinity", "One image", "Steps", "Spectrum", "Channels", "What if")
-CANVASES = {"Affinity": 1, "What if": 1}
+VIEWS = ("Affinity", "Loom", "One image", "Ring", "Steps", "Spectrum", "Channels", "Equaliser", "What if")
+CANVASES = {"Affinity": 1, "Loom": 1, "What if": 1}
 STEPS = {
     "dataset": "digits",
     "img_size": 16,

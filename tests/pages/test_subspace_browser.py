@@ -1,4 +1,4 @@
-"""The page of subspace clustering in a real Chromium: click a pair, threshold, zoom, walk along the ring, a telephone."""
+"""The page of subspace clustering in a real Chromium: click a pair, drag a block, walk round a ring, a telephone."""
 
 import re
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 
-READY = ".image-canvas[data-ready]"
+READY = ".matrix-canvas[data-ready]"
 PLOTTED = "[data-testid=stPlotlyChart] .main-svg"
 HEAT = "root => root.canvas.data.heat_url"
-VIEWS = ("Affinity", "One image", "Steps", "Spectrum", "Channels", "What if")
+VIEWS = ("Affinity", "Loom", "One image", "Ring", "Steps", "Spectrum", "Channels", "Equaliser", "What if")
 
 pytestmark = pytest.mark.browser
 
@@ -28,7 +28,7 @@ def _query(page) -> dict[str, str]:
 
 def _click(page, x: float, y: float) -> None:
     page.wait_for_selector(READY)
-    surface = page.locator(".image-canvas .surface").first
+    surface = page.locator(".matrix-canvas .surface").first
     box = surface.bounding_box()
     surface.click(position={"x": x * box["width"], "y": y * box["height"]})
 
@@ -44,16 +44,65 @@ def test_a_click_on_the_matrix_opens_the_two_images_and_the_address_keeps_them(v
     settle(page)
     title.wait_for()
     assert (title.inner_text(), _query(page)["pair"]) == (first, second)
-    page.locator(".image-canvas .surface").first.focus()
+    page.locator(".matrix-canvas .surface").first.focus()
     page.keyboard.press("Escape")
     page.get_by_text("Click a cell to see").wait_for()
     page.wait_for_function("!location.search.includes('pair=')")
 
 
+def test_a_drag_selects_a_block_and_the_keyboard_does_both(visit, settle):
+    page = visit()
+    page.wait_for_selector(READY)
+    box = page.locator(".matrix-canvas .surface").first.bounding_box()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.1 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.3 * box["height"], steps=5)
+    page.mouse.up()
+    title = page.get_by_text(re.compile(r"^Block of \d+ x \d+ images$"))
+    title.wait_for()
+    page.wait_for_function("location.search.includes('block=')")
+    top, bottom, left, right = map(int, _query(page)["block"].split("_"))
+    assert (bottom - top, right - left) == (pytest.approx(140, abs=8), pytest.approx(280, abs=8)), "of 700 images"
+    page.locator(".block, .image-grid .cell").first.wait_for()
+    surface = page.locator(".matrix-canvas .surface").first
+    surface.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    page.get_by_text(re.compile(r"^Image \d+ and image \d+$")).wait_for()
+    page.wait_for_function("!location.search.includes('block=') && location.search.includes('pair=')")
+    surface.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    page.get_by_text(re.compile(r"^Block of [2-4] x [2-4] images$")).wait_for()
+    settle(page)
+    surface.focus()
+    page.keyboard.press("Escape")
+    page.get_by_text("Click a cell to see").wait_for()
+    page.wait_for_function("!location.search.includes('block=')")
+
+
+def test_a_view_of_the_ring_opens_its_pair_by_a_click_and_by_the_keyboard(open_at, shipped_server, settle):
+    page = open_at(f"{shipped_server.address}/subspace?run=coil20-gated&view=Ring&object=1")
+    page.wait_for_selector(".turn-ring[data-ready]")
+    stops = page.locator(".turn-ring .stop")
+    assert stops.count() == 72
+    stops.nth(9).click()
+    page.get_by_text(re.compile(r"^Image 9 and image (8|10)$")).wait_for()
+    page.wait_for_function("new URLSearchParams(location.search).get('pair')?.startsWith('9_')")
+    settle(page)
+    page.locator(".turn-ring .stop[tabindex='0']").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile(r"^Image 1 and image \d+$")).wait_for()
+    assert page.locator(".turn-ring .stop[tabindex='0']").count() == 1
+    assert page.locator(".turn-ring .card").inner_text().startswith("5°")
+
+
 def test_a_threshold_changes_the_picture_and_what_the_colour_bar_is_called(visit, settle):
     page = visit()
     page.wait_for_selector(READY)
-    root = page.locator(".image-canvas").first
+    root = page.locator(".matrix-canvas").first
     first = root.evaluate(HEAT)
     page.get_by_role("radio", name="thresholded").click()
     page.get_by_text("of the entries that hold 0.1 of their column").wait_for()

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitviz.explain.subspace import Snapshot, coefficients_of
+from vitviz.explain.subspace_turn import turn_length
 from vitviz.runs.folder import Run
 
 if TYPE_CHECKING:
     from vitviz.nn.subspace import SubspaceAutoencoder
 
 VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
-_FULL_TURN = {"coil20": 72}
-"""Data sets whose classes are objects on a turntable, to the pictures of one turn."""
 _GAP = 4
 _GAP_GREY = 128
 
@@ -113,7 +112,7 @@ def ring_of(snapshot: Snapshot, run: Run, sample: int) -> Ring | None:
     sizes[others] = np.abs(values)
     total, inside = sizes.sum(), sizes[members]
     partners = np.argsort(-inside, kind="stable")[: np.count_nonzero(inside)]
-    is_turn = _FULL_TURN.get(run.description().dataset) == len(members)
+    is_turn = turn_length(run) == len(members)
     return Ring(
         members=members,
         place=int(np.flatnonzero(members == sample)[0]),

@@ -59,9 +59,14 @@ def regrouping_of(run: Run, snapshot: Snapshot) -> Regrouping:
 
 
 def regroup(
-    run: Run, round_index: int, settings: Regrouping, on_stage: Callable[[str], None] = lambda stage: None
+    run: Run,
+    round_index: int,
+    settings: Regrouping,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    *,
+    latent: np.ndarray | None = None,
 ) -> tuple[Snapshot, dict[str, Any]]:
-    """The round as ``settings`` group it, ids matched to the round's own, and its scores.
+    """The round as ``settings`` group it, ids matched to the round's own, and its scores; ``latent`` (N, D) in place of its Z.
 
     Scores: ``nmi``, ``acc``, ``ari``, ``ami``, ``class_mass`` (None without labels, which nothing else looks at), ``eigengap``,
     ``in_block_mass``, ``unchanged``, the share of images that keep their id, 0..1, and ``seconds`` of each of ``STAGES``, which
@@ -86,7 +91,7 @@ def regroup(
         seconds[stage] = time.perf_counter() - began
         return result
 
-    latent = run.round(round_index).embeddings
+    latent = run.round(round_index).embeddings if latent is None else latent
     matrix = timed("solve", lambda: _solve(stored, config, latent, settings))
     affinity = timed("affinity", lambda: make_affinity(matrix, settings.affinity, settings.num_clusters, rule))
     clusters = timed("cluster", lambda: _cluster(affinity, settings.num_clusters, seed, config.num_restarts))

@@ -59,12 +59,17 @@ def weave_blocks(ids_in_order: np.ndarray, woven: Woven) -> np.ndarray:
     """A label map (S, S) int32 of ``woven`` for outlines: id + 1 where most images of a cell's row and of its column have that
     id, else 0. ``ids_in_order`` (N,) are clusters or classes by position, -1 unknown; of equally many the least id.
     """
-    edges = _edges_of(woven)
+    most = weave_ids(ids_in_order, woven) + 1
+    return np.where(most[:, None] == most, most, 0).astype(np.int32)
+
+
+def weave_ids(ids_in_order: np.ndarray, woven: Woven) -> np.ndarray:
+    """The id (S,) int32 that most images of each row, or column, of cells have; of equally many the least. -1 is unknown."""
+    edges = edges_of(woven)
     ids = np.asarray(ids_in_order)[woven.start : woven.stop] + 1
     counts = np.zeros((len(edges) - 1, int(ids.max()) + 1), np.int64)
     np.add.at(counts, (np.repeat(np.arange(len(counts)), np.diff(edges)), ids), 1)
-    most = counts.argmax(axis=1).astype(np.int32)
-    return np.where(most[:, None] == most, most, 0).astype(np.int32)
+    return counts.argmax(axis=1).astype(np.int32) - 1
 
 
 def pair_at(matrix: Matrix, order: np.ndarray, woven: Woven, x: float, y: float) -> tuple[int, int]:
@@ -72,7 +77,7 @@ def pair_at(matrix: Matrix, order: np.ndarray, woven: Woven, x: float, y: float)
 
     The middle of the cell where all its values are 0.
     """
-    edges = _edges_of(woven)
+    edges = edges_of(woven)
     rows, columns = (
         order[edges[cell] : edges[cell + 1]]
         for cell in (min(max(int(place * (len(edges) - 1)), 0), len(edges) - 2) for place in (y, x))
@@ -85,14 +90,14 @@ def pair_at(matrix: Matrix, order: np.ndarray, woven: Woven, x: float, y: float)
     return int(rows[row]), int(columns[column])
 
 
+def edges_of(woven: Woven) -> np.ndarray:
+    """The positions of the order where the cells of a picture begin, and the end of the last: (S + 1,)."""
+    return _edges(woven.start, woven.stop, len(woven.values))
+
+
 def _edges(start: int, stop: int, side: int) -> np.ndarray:
-    """The positions where cells begin, and the end of the last: (S + 1,)."""
     count = min(side, stop - start)
     return start + np.arange(count + 1) * (stop - start) // count
-
-
-def _edges_of(woven: Woven) -> np.ndarray:
-    return _edges(woven.start, woven.stop, len(woven.values))
 
 
 def _dense_maxima(matrix: np.ndarray, rows: np.ndarray, edges: np.ndarray) -> np.ndarray:

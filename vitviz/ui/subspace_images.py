@@ -14,7 +14,7 @@ from vitviz.ui import subspace_words as words
 from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.language import say
 from vitviz.ui.routes import run_addresses
-from vitviz.ui.subspace_sources import cached, latent_of, model_of, pick_step, pictures_of, snapshot_of
+from vitviz.ui.subspace_sources import cached, chart, latent_of, model_of, pick_step, pictures_of, snapshot_of
 
 MOST, COLUMNS = 12, 5
 
@@ -31,12 +31,18 @@ def show_image(run: Run) -> None:
         _go_to(_show_parts(run, shot, row), sample)
     with right:
         names = [words.image_name(run, one) for one in row.others]
-        run_views.chart(figures.coefficient_bars(row, names=names), key="subspace_row")
+        chart(
+            figures.coefficient_bars(row, names=names),
+            key="subspace_row",
+            alt=f"coefficients of {words.image_name(run, sample)}, the largest first",
+        )
         st.caption(say(words.row_sentence(row)))
         ring = ring_of(shot, run, sample)
         if ring is not None:
-            run_views.chart(
-                figures.ring(ring, names=[words.image_name(run, one) for one in ring.members]), key="subspace_ring"
+            chart(
+                figures.ring(ring, names=[words.image_name(run, one) for one in ring.members]),
+                key="subspace_ring",
+                alt=f"{words.image_name(run, sample)} among the images of its class, with lines to those it is made of",
             )
             st.caption(say(words.ring_sentence(ring)))
 
@@ -57,12 +63,17 @@ def show_channels(run: Run) -> None:
         if gates is None:
             st.info(say(words.NO_GATE), icon=":material/tune:")
             return
-        run_views.chart(figures.gate_bars(gates), key="subspace_gates")
+        chart(
+            figures.gate_bars(gates),
+            key="subspace_gates",
+            alt=f"mean and spread of the gate over {len(gates.mean)} channels",
+        )
         st.caption(say(words.gate_sentence(gates)))
         if gates.by_class is not None:
-            run_views.chart(
+            chart(
                 figures.gate_heat(gates.by_class, class_names=run.description().class_names),
                 key="subspace_gate_classes",
+                alt="mean gate of each class and channel",
             )
             st.caption(say(words.GATE_CLASSES))
 

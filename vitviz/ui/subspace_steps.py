@@ -16,11 +16,12 @@ from vitviz.explain.subspace_scores import (
 from vitviz.figures import subspace as figures
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import run_views
+from vitviz.ui import subspace_step_words as step_words
 from vitviz.ui import subspace_words as words
 from vitviz.ui.choices import choose
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
-from vitviz.ui.subspace_sources import cached, pick_step, snapshot_of
+from vitviz.ui.subspace_sources import cached, chart, pick_step, snapshot_of
 
 SCORES = {"ACC": "acc", "NMI": "nmi", "ARI": "ari"}
 CURVES = {**SCORES, "eigengap": "eigengap"}
@@ -56,19 +57,25 @@ def show_steps(run: Run) -> None:
         has_labels = any(record["acc"] is not None for record in run.round_metrics())
         score = choose("Score", list(CURVES) if has_labels else ["eigengap"], key="score")
         lines = score_steps(run, CURVES[score], others)
-        run_views.chart(
+        chart(
             figures.step_curves(lines, title=f"{score}, all images", marks=marks, key=CURVES[score], at=step),
             key="subspace_scores",
+            alt=f"{score} over the steps of run {run.name}",
         )
-        about = words.SCORES.get(score, words.EIGENGAP) if has_labels else f"{words.EIGENGAP} {words.NO_LABELS}"
-        st.caption(say(f"{about} {words.seeds_sentence(others)}"))
-        if sentence := words.jump_sentence(largest_jump(run)):
+        about = (
+            words.SCORES.get(score, step_words.EIGENGAP)
+            if has_labels
+            else f"{step_words.EIGENGAP} {step_words.NO_LABELS}"
+        )
+        st.caption(say(f"{about} {step_words.seeds_sentence(others)}"))
+        if sentence := step_words.jump_sentence(largest_jump(run)):
             st.markdown(say(sentence))
     with right:
         lines = mass_steps(run, others)
-        run_views.chart(
+        chart(
             figures.step_curves(lines, title="mass inside", marks={}, key="in_block_mass", at=step),
             key="subspace_mass",
+            alt=f"mass inside clusters over the steps of run {run.name}",
         )
         st.caption(say(words.MASS_CURVE))
     if marks:
@@ -81,34 +88,42 @@ def show_spectrum(run: Run) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         shot = snapshot_of(run, pick_step(run))
-        run_views.chart(
-            figures.eigenvalues(shot.eigenvalues, num_clusters=shot.num_clusters), key="subspace_eigenvalues"
+        chart(
+            figures.eigenvalues(shot.eigenvalues, num_clusters=shot.num_clusters),
+            key="subspace_eigenvalues",
+            alt=f"eigenvalues of the graph, run {run.name}, {words.step_text(shot)}",
         )
         suggested, gap = gap_of(shot.eigenvalues, shot.num_clusters)
-        st.caption(say(f"{words.SPECTRUM} {words.gap_sentence(shot.num_clusters, suggested, gap)}"))
+        st.caption(say(f"{step_words.SPECTRUM} {step_words.gap_sentence(shot.num_clusters, suggested, gap)}"))
     with right:
         color_by = choose("Colour", ["cluster", "class"] if (shot.classes >= 0).any() else ["cluster"], key="color")
         points, share = cached("points", run, shot.round, lambda: spectral_points(shot.embedding))
         by_class = color_by == "class"
         ids = shot.classes if by_class else shot.labels
         names = list(run.description().class_names) if by_class else run_views.cluster_names(run)
-        run_views.chart(
-            figures.spectral_map(points, ids, names=names, numbers=run.samples().indices), key="subspace_map"
+        chart(
+            figures.spectral_map(points, ids, names=names, numbers=run.samples().indices),
+            key="subspace_map",
+            alt=f"spectral coordinates of {len(points):,} images, coloured by {color_by}",
         )
-        st.caption(say(words.SPECTRAL_MAP.format(share=share)))
+        st.caption(say(step_words.SPECTRAL_MAP.format(share=share)))
 
 
 def show_pretraining(run: Run) -> None:
     """What there is to see of a run without fine-tuning."""
     st.info(say(words.NO_STEPS), icon=":material/skip_next:")
     st.code(words.steps_command(run), language=None)
-    run_views.chart(figures.pretraining(*pretraining_curve(run)), key="subspace_pretraining")
+    chart(
+        figures.pretraining(*pretraining_curve(run)),
+        key="subspace_pretraining",
+        alt="reconstruction loss over the epochs of the pretraining",
+    )
 
 
 def _marks_table(marks: dict) -> None:
     rows = [
         {
-            "rule": words.MARKS.get(name, name),
+            "rule": step_words.MARKS.get(name, name),
             "step": mark["step"],
             **{title: mark[key] for title, key in CURVES.items() if mark.get(key) is not None},
         }
@@ -123,10 +138,15 @@ def _losses(run: Run, step: int) -> None:
         left, right = st.columns(2, gap="medium")
         with left:
             lines = score_steps(run, "loss")
-            run_views.chart(
+            chart(
                 figures.step_curves(lines, title="loss of the fine-tuning", marks={}, key="loss", at=step),
                 key="subspace_loss",
+                alt="loss over the steps of the fine-tuning",
             )
         with right:
             epochs, losses = pretraining_curve(run)
-            run_views.chart(figures.pretraining(epochs, losses), key="subspace_pretraining")
+            chart(
+                figures.pretraining(epochs, losses),
+                key="subspace_pretraining",
+                alt="reconstruction loss over the epochs of the pretraining",
+            )

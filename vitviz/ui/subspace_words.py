@@ -17,7 +17,10 @@ INTRO = (
     "the same thing need each other, so C falls into blocks, and spectral clustering finds them. **No label is used**; "
     "labels only score the result."
 )
-CLICK = "Click a cell to see the two images that it stands for, and what each takes of the other."
+CLICK = (
+    "Click a cell to see the two images that it stands for, and what each takes of the other. Drag a rectangle to see the images "
+    "of its rows and columns and the mean affinity in it."
+)
 NO_COEFFICIENTS = "The first C of this run is not finished yet. This page fills as the steps arrive."
 LAYERS_HELP = (
     "Coefficients: the paper's own affinity, \\|C\\| + \\|Cᵀ\\|. Thresholded: the same of the largest entries of each "
@@ -35,53 +38,18 @@ COEFFICIENT_HELP = (
 )
 REVERSE_HELP = "C at the row of the second image and the column of the first."
 COSINE_HELP = "Between the two images' features Z, 1 for the same direction."
-CANVAS = {
-    "picture": "Affinity matrix; arrow keys move the pin cell by cell",
-    "blink": "See the blocks of the classes (hold B)",
-    "mode_none": "Plain",
-    "mode_lines": "Outline clusters",
-    "modes": "Outlines",
-    "cell": "cell: row {row}, column {column}",
-    "idle": "Click a cell.",
-    "idle_bare": "Hold B for the blocks a perfect affinity would fill.",
-    "keys": "Click to pin a pair · arrows move it · hold B for the blocks a perfect affinity would fill · Esc clears",
-}
-JUMP = (
-    "ACC counts images after the best one-to-one naming, so a cluster that splits or merges moves a whole class at "
-    "once; the mass inside classes, which no cluster changes, moves slowly."
-)
-BAND = "The band reaches from the lowest to the highest of {count} seeds, the thin lines are the other seeds."
-ONE_SEED = "One seed is here. With others of the same settings this page draws their band; `--set seed=1` makes one."
 NO_STEPS = (
     "This run has one C, solved from the features of the pretrained encoder: there are no steps to go through. A run "
     "by the paper's optimiser has them:"
 )
-MARKS = {
-    "fixed": "fixed: the step named in the settings before training",
-    "eigengap": "eigengap: the step with the largest gap after the K-th eigenvalue",
-    "oracle": "oracle: the best ACC, which takes the labels to know, and so is no result",
-}
 SCORES = {
     "ACC": "Accuracy after the best one-to-one naming of clusters by classes (Hungarian assignment), 0 to 1, over all images.",
     "NMI": "Normalised mutual information of clusters and classes, 0 to 1, over all images.",
     "ARI": "Adjusted Rand index: pairs treated alike by clusters and classes, 0 for chance, 1 for equal, over all images.",
 }
-EIGENGAP = (
-    "The gap after the K-th eigenvalue of the graph's Laplacian: the wider, the clearer the graph falls into K parts. It "
-    "needs no label."
-)
-NO_LABELS = "ACC, NMI and ARI take labels, and these images have none."
 MASS_CURVE = (
     "The share of \\|C\\| + \\|Cᵀ\\| that lies inside clusters (no label needed) at every scored step, before any "
     "post-processing."
-)
-SPECTRUM = (
-    "Eigenvalues of the normalised graph Laplacian, ascending. As many lie near 0 as the graph has separate parts; the "
-    "shaded gap is the one after the K of the run."
-)
-SPECTRAL_MAP = (
-    "The images in the first two principal directions of their spectral coordinates (unit rows), which are what "
-    "k-means clustered: {share:.0%} of the variance. The rest lies in directions that are not drawn."
 )
 CHANNELS = "What the encoder's {count} channels make of this image, all on one scale, 0 to {ceiling:.2f}."
 GATED = "The same after the gate of this image: each channel times its factor."
@@ -165,7 +133,7 @@ def affinity_caption(seen: Any) -> str:
     what = {
         "coefficients": "\\|C\\| + \\|Cᵀ\\| without its diagonal",
         "thresholded": f"\\|C\\| + \\|Cᵀ\\| of the entries that hold {seen.rho:g} of their column" if seen.rho else "",
-        "affinity": f"affinity by the rule '{safe_label(shown.affinity)}', which was clustered",
+        "affinity": f"affinity by the rule '{safe_label(shown.affinity)}', which was clustered{_rule_text(shown)}",
     }[seen.layer]
     cut = (
         f"all {len(seen.order):,} images"
@@ -182,6 +150,14 @@ def affinity_caption(seen: Any) -> str:
         f"{seen.order_name}; {cells}. Rows and columns are the images; what one takes of the other and the other of it "
         f"are added up. The scale ends at {number(woven.ceiling)}, which 99.5% of the entries above 0 stay below."
     )
+
+
+def _rule_text(shown: "Snapshot") -> str:
+    """What the rule was set to; nothing for the rule that has nothing to set."""
+    if shown.affinity == "simple":
+        return ""
+    kept = "its own threshold" if shown.settings.threshold is None else f"rho = {shown.settings.threshold:g}"
+    return f" ({kept}, d = {shown.settings.dim}, alpha = {shown.settings.power:g})"
 
 
 def affinity_alt(seen: Any) -> str:
@@ -256,11 +232,6 @@ def steps_command(run: Run) -> str:
     return f"python -m vitviz train subspace {settings}" + (f" --set limit={limit}" if limit else "")
 
 
-def seeds_sentence(others: Sequence[Run]) -> str:
-    """How many seeds the band is of."""
-    return BAND.format(count=len(others) + 1) if others else ONE_SEED
-
-
 def seconds_sentence(seconds: Mapping[str, float]) -> str:
     """How long a regrouping took here."""
     return f"Clustered in {sum(seconds.values()):.1f} s on this machine"
@@ -269,25 +240,6 @@ def seconds_sentence(seconds: Mapping[str, float]) -> str:
 def unchanged_sentence(share: float) -> str:
     """How many images stay where the run has them."""
     return f"{share:.1%} of the images keep the cluster that the run gave them at this step."
-
-
-def jump_sentence(jump: tuple[int, int, float] | None) -> str:
-    """The largest change of ACC between two scored steps that follow each other."""
-    if jump is None:
-        return ""
-    before, after, change = jump
-    points = f"{100 * change:+.1f}".replace("-", "−")
-    return f"The largest jump: {points} points of ACC from step {before} to step {after}. {JUMP}"
-
-
-def gap_sentence(num_clusters: int, suggested: int, gap: float) -> str:
-    """What the spectrum would say of K."""
-    same = suggested == num_clusters
-    verdict = f"which is the K of the run ({num_clusters})" if same else f"while the run was given K = {num_clusters}"
-    return (
-        f"The largest gap among these follows eigenvalue {suggested}, {verdict}. After eigenvalue {num_clusters} the "
-        f"gap is {gap:.3g}."
-    )
 
 
 def rebuilt_sentence(rebuilt: "Rebuilt", *, has_gate: bool) -> str:

@@ -114,13 +114,21 @@ def desk() -> Desk:
 
 
 def result_of(
-    key: str, title: str, work: Callable[[OnProgress], Any], *, begin: bool, button: str, hint: str = ""
+    key: str,
+    title: str,
+    work: Callable[[OnProgress], Any],
+    *,
+    begin: bool,
+    button: str,
+    hint: str = "",
+    unit: str = "pictures",
 ) -> Any:
     """What the work gives, once it is there; until then its progress, or a ``button`` that begins it.
 
     Args:
         key: all that the result depends on.
         begin: begin by itself; else when the button is pressed. ``hint`` stands below the button.
+        unit: what is counted.
 
     Returns: the result; None while there is none.
     """
@@ -132,7 +140,7 @@ def result_of(
     if task is not None and task.state == "finished":
         return task.result
     if task is not None and not task.is_over():
-        _show_progress(key, title, task)
+        _show_progress(key, title, task, unit)
         return None
     if task is not None and task.problem is not None:
         show_problem(task.problem)
@@ -146,7 +154,7 @@ def result_of(
     return None
 
 
-def _show_progress(key: str, title: str, task: Task) -> None:
+def _show_progress(key: str, title: str, task: Task, unit: str) -> None:
     """A bar with a button to stop, refreshed until it is over; then the page is drawn again."""
 
     @st.fragment(run_every=_EVERY)
@@ -154,7 +162,7 @@ def _show_progress(key: str, title: str, task: Task) -> None:
         desk().find(key)
         if task.is_over():
             st.rerun()
-        counted = f"{task.done:,} of {task.total:,} pictures" if task.total else "waiting for its turn"
+        counted = f"{task.done:,} of {task.total:,} {unit}" if task.total else "waiting for its turn"
         share = min(task.done / task.total, 1.0) if task.total else 0.0
         st.progress(share, say(f"{safe_label(say(title))}: {counted}"))
         if st.button(say("Stop"), key=f"stop_{title}", icon=":material/stop:"):
