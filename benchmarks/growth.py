@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.growth_chart import draw
+from benchmarks.growth_chart import Series, draw
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 60_000)
 DIM, NUM_CLUSTERS, NUM_ROUNDS, NUM_ITERATIONS = 128, 10, 3, 20
@@ -224,7 +224,7 @@ KINDS = {
     "map": Kind("Maps of 3 rounds (D 128)", "umap-learn, every round anew", _map, rival_limit=10_000, breaks=(5_000,)),
     "affinity": Kind(
         "Affinity from neighbours (256 numbers an image)",
-        "other work of the same order: SDPA over as many tokens, width 256",
+        "SDPA over as many tokens (other work)",
         _affinity,
         breaks=(10_000,),
     ),
@@ -263,14 +263,14 @@ def main() -> None:
     print(table(points))
 
 
-def series_of(points: Sequence[Point]) -> list[tuple[str, str, list[tuple[int, float]], list[tuple[int, float]], str]]:
+def series_of(points: Sequence[Point]) -> list[Series]:
     """Title, rival, our (images, seconds), the rival's, and the exponents in words, for each kind."""
     found = []
     for kind in dict.fromkeys(point.kind for point in points):
         own = [point for point in points if point.kind == kind]
         ours = [(point.num_images, point.ours) for point in own]
         rival = [(point.num_images, point.rival) for point in own if point.rival is not None]
-        words = f"ours ∝ {exponent_words(own)}; rival ∝ {exponent_words(own, of_rival=True)}"
+        words = (f"ours ∝ {exponent_words(own)}", f"rival ∝ {exponent_words(own, of_rival=True)}")
         found.append((KINDS[kind].title, KINDS[kind].rival, ours, rival, words))
     return found
 

@@ -9,10 +9,11 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 14, 54, 34
 OURS, RIVAL, INK = "#2f7fd0", "#e07b00", "#808890"
 
 Pairs = Sequence[tuple[int, float]]
+Series = tuple[str, str, Pairs, Pairs, tuple[str, str]]
 
 
-def draw(series: Sequence[tuple[str, str, Pairs, Pairs, str]]) -> str:
-    """One panel for each (title, rival, our points, the rival's points, words): images to processor seconds."""
+def draw(series: Sequence[Series]) -> str:
+    """One panel for each (title, rival, our points, the rival's points, words for each): images to processor seconds."""
     rows = math.ceil(len(series) / COLUMNS)
     size = (
         f'width="{WIDTH * COLUMNS}" height="{HEIGHT * rows + 24}" viewBox="0 0 {WIDTH * COLUMNS} {HEIGHT * rows + 24}"'
@@ -27,14 +28,14 @@ def draw(series: Sequence[tuple[str, str, Pairs, Pairs, str]]) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" {style}>{title}{"".join(panels)}{key}</svg>\n'
 
 
-def _panel(one: tuple[str, str, Pairs, Pairs, str], x: int, y: int) -> str:
-    title, rival, ours, beside, words = one
+def _panel(one: Series, x: int, y: int) -> str:
+    title, rival, ours, beside, (ours_words, rival_words) = one
     everything = [*ours, *beside]
     scale = _Scale([pair[0] for pair in everything], [pair[1] for pair in everything])
     parts = [
         f'<text x="{LEFT}" y="16" font-size="12" font-weight="600">{html.escape(title)}</text>',
-        f'<text x="{LEFT}" y="30" font-size="10">{html.escape(words)}</text>',
-        f'<text x="{LEFT}" y="42" font-size="10">{html.escape(f"rival: {rival}")}</text>',
+        f'<text x="{LEFT}" y="30" font-size="10">{html.escape(ours_words)}</text>',
+        f'<text x="{LEFT}" y="42" font-size="10">{html.escape(f"{rival_words}: {rival}")}</text>',
         *scale.grid(),
         _line(ours, scale, OURS, ""),
         _line(beside, scale, RIVAL, ' stroke-dasharray="5 4"'),
