@@ -45,6 +45,7 @@ def at_once(monkeypatch) -> None:
         return task
 
     monkeypatch.setattr(tasks.Desk, "start", start)
+    monkeypatch.setattr(tasks, "_PATIENCE", 600.0)
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def describe_run(run: Run) -> None:
             st.json(about.settings, expanded=False)
             st.code(about.command or "no command recorded", language=None, wrap_lines=True)
             for note in about.notes:
-                st.caption(safe_label(note, max_length=300))
+                st.caption(safe_label(say(note), max_length=300))
 
 
 def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:
