@@ -45,3 +45,9 @@ def at_once(monkeypatch) -> None:
 @pytest.mark.parametrize("state", STATES, ids=lambda state: " ".join(state.values()))
 def test_the_page_speaks_korean(korean, state):
     assert korean.untranslated(korean.open_korean("subspace", **state), names=NAMES) == []
+
+
+def test_a_change_keeps_its_sign_in_front_where_the_arrow_is_read_from(korean):
+    app = korean.open_korean("subspace", run="digits-subspace-steps", view="What if", solver="ridge")
+    changes = [metric.delta for metric in app.metric if metric.delta and "실행 대비" in metric.delta]
+    assert len(changes) == 3 and all(change[0] in "+-" for change in changes)
