@@ -45,6 +45,7 @@ def at_once(monkeypatch) -> None:
         return task
 
     monkeypatch.setattr(tasks.Desk, "start", start)
+    monkeypatch.setattr(tasks, "_PATIENCE", 600.0)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_the_ring_of_an_object_is_drawn_from_coefficients_alone(monkeypatch):
     ring = _component(app, "subspace_turn")
     assert len(ring["views"]) == 72 and ring["degrees"] == 5 and ring["tile_url"] == ""
     assert ring["views"][9]["title"].startswith("45°, image ")
-    assert len(ring["strangers"]) == 36 and "36 of the neighbours are of other objects" in _texts(app.markdown)
+    assert len(ring["strangers"]) == 36 and "Of the neighbours 36 are of other objects" in _texts(app.markdown)
     assert _metrics(app)["Taken of the same object"][1] == "taken evenly: 4.9%"
     assert "data get coil20` says how" in _texts(app.caption)
 

@@ -112,11 +112,13 @@ def _strip(run: Run, shot: Snapshot, rows, *, key: str) -> int | None:
             "id": int(row),
             "label": words.class_name(run, row),
             "color": colors[shot.labels[row]],
-            "note": words.image_title(run, shot, row, str),
+            "note": say(words.image_title(run, shot, row, str)),
         }
         for row in rows
     ]
-    return image_grid(key=f"subspace_{key}_{run.name}", tile_url=run_addresses(run).tile, items=items, thumb=48)
+    return image_grid(
+        key=f"subspace_{key}_{run.name}", tile_url=run_addresses(run).tile, items=items, thumb=48, label=say("Images")
+    )
 
 
 def _show_parts(run: Run, shot: Snapshot, row) -> int | None:
@@ -127,12 +129,14 @@ def _show_parts(run: Run, shot: Snapshot, row) -> int | None:
             "id": int(one),
             "label": words.number(value),
             "color": colors[shot.labels[one]],
-            "note": f"{words.number(value)} of {words.image_title(run, shot, one, str)}",
+            "note": say(f"{words.number(value)} of {words.image_title(run, shot, one, str)}"),
         }
         for one, value in zip(row.others, row.values, strict=True)
     ]
     tile_url = run_addresses(run).tile
-    return image_grid(key=f"subspace_parts_{run.name}", tile_url=tile_url, items=items, thumb=72, captions=True)
+    return image_grid(
+        key=f"subspace_parts_{run.name}", tile_url=tile_url, items=items, thumb=72, captions=True, label=say("Images")
+    )
 
 
 def _show_rebuilt(run: Run, shot: Snapshot, sample: int) -> None:

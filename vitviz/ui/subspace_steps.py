@@ -20,7 +20,7 @@ from vitviz.ui import subspace_step_words as step_words
 from vitviz.ui import subspace_words as words
 from vitviz.ui.choices import choose
 from vitviz.ui.labels import safe_label
-from vitviz.ui.language import say
+from vitviz.ui.language import say, say_keys
 from vitviz.ui.subspace_sources import cached, chart, pick_step, snapshot_of
 
 SCORES = {"ACC": "acc", "NMI": "nmi", "ARI": "ari"}
@@ -35,14 +35,17 @@ def headline(run: Run) -> None:
         for name, key in SCORES.items():
             value = record.get(key)
             st.metric(
-                say(name), "no labels" if value is None else f"{value:.3f}", border=True, help=say(words.SCORES[name])
+                say(name),
+                say("no labels") if value is None else f"{value:.3f}",
+                border=True,
+                help=say(words.SCORES[name]),
             )
         st.metric(
             say("Mass inside clusters"), f"{record['in_block_mass']:.1%}", border=True, help=say(words.MASS_CURVE)
         )
     st.caption(say(words.headline_sentence(run, record)))
     for text in record.get("warnings", ()):
-        st.warning(safe_label(words.sentence(text), max_length=300), icon=":material/warning:")
+        st.warning(safe_label(say(words.sentence(text)), max_length=300), icon=":material/warning:")
 
 
 def show_steps(run: Run) -> None:
@@ -102,7 +105,7 @@ def show_spectrum(run: Run) -> None:
         ids = shot.classes if by_class else shot.labels
         names = list(run.description().class_names) if by_class else run_views.cluster_names(run)
         chart(
-            figures.spectral_map(points, ids, names=names, numbers=run.samples().indices),
+            figures.spectral_map(points, ids, names=[say(name) for name in names], numbers=run.samples().indices),
             key="subspace_map",
             alt=f"spectral coordinates of {len(points):,} images, coloured by {color_by}",
         )
@@ -123,14 +126,14 @@ def show_pretraining(run: Run) -> None:
 def _marks_table(marks: dict) -> None:
     rows = [
         {
-            "rule": step_words.MARKS.get(name, name),
+            "rule": say(step_words.MARKS.get(name, name)),
             "step": mark["step"],
             **{title: mark[key] for title, key in CURVES.items() if mark.get(key) is not None},
         }
         for name, mark in marks.items()
     ]
-    numbers = {name: st.column_config.NumberColumn(format="%.4f") for name in CURVES}
-    st.dataframe(rows, hide_index=True, column_config=numbers)
+    numbers = {say(name): st.column_config.NumberColumn(format="%.4f") for name in CURVES}
+    st.dataframe([say_keys(row) for row in rows], hide_index=True, column_config=numbers)
 
 
 def _losses(run: Run, step: int) -> None:

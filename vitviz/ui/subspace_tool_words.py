@@ -65,7 +65,7 @@ def strengths_alt(found: "BlockStrengths") -> str:
 def strengths_sentence(found: "BlockStrengths") -> str:
     """What the bars are, and which cluster is the weakest."""
     weakest = int(found.share.argmin())
-    alone = f" {found.isolated:,} images have no affinity to any other." if found.isolated else ""
+    alone = f" Images without affinity to any other: {found.isolated:,}." if found.isolated else ""
     return (
         "Block strength: of the affinity that a cluster's images have, the share that stays inside the cluster; the line is "
         "chance, the share if affinity were dealt evenly over all pairs. "
@@ -88,7 +88,7 @@ def block_sentence(block: "Block") -> str:
     """How the block stands against the whole."""
     if not block.num_pairs:
         return "The block is one image and itself, which counts nowhere."
-    cluster = f"{block.same_cluster:.0%} of its pairs are of one cluster."
+    cluster = f"Of its pairs {block.same_cluster:.0%} are of one cluster."
     if block.mean_all <= 0:
         return f"There is no affinity at all. {cluster}"
     return f"A pair in this block has {block.mean / block.mean_all:.3g} times the mean affinity of all pairs. {cluster}"
@@ -158,7 +158,7 @@ def loop_sentence(turn: "Turn") -> str:
     else:
         first = f"**The loop is open** after {', '.join(gaps)}: no link of neighbours spans the gap there."
     second = (
-        f"{strangers} of the neighbours are of other objects." if strangers else "No neighbour is of another object."
+        f"Of the neighbours {strangers} are of other objects." if strangers else "No neighbour is of another object."
     )
     return f"{first} {second}"
 

@@ -69,7 +69,7 @@ REBUILT = (
 GATED_REBUILT = " The gate came when the decoder was trained already, so what is decoded is darker than the image."
 RING = (
     "The images of the same class in the order of the data set, once around{turn}. The lines lead to those that this "
-    "one is made of, wider for more. {outside:.1%} of its mix comes from other classes."
+    "one is made of, wider for more. Of its mix {outside:.1%} comes from other classes."
 )
 ROW = (
     "Coefficients of the images it takes most of; negative ones are taken away. The last bar is the share of all "
