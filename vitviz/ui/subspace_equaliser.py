@@ -25,8 +25,9 @@ from vitviz.ui.components.matrix_canvas import matrix_canvas
 from vitviz.ui.kept import keep
 from vitviz.ui.language import say
 from vitviz.ui.problems import show_problem
+from vitviz.ui.run_views import chart
 from vitviz.ui.subspace_matrix import BINARY
-from vitviz.ui.subspace_sources import cached, chart, latent_of, pick_step, snapshot_of
+from vitviz.ui.subspace_sources import cached, latent_of, pick_step, snapshot_of
 from vitviz.ui.subspace_steps import SCORES
 from vitviz.ui.tasks import result_of
 

@@ -14,7 +14,8 @@ from vitviz.ui import subspace_words as words
 from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.language import say
 from vitviz.ui.routes import run_addresses
-from vitviz.ui.subspace_sources import cached, chart, latent_of, model_of, pick_step, pictures_of, snapshot_of
+from vitviz.ui.run_views import chart
+from vitviz.ui.subspace_sources import cached, latent_of, model_of, pick_step, pictures_of, snapshot_of
 
 MOST, COLUMNS = 12, 5
 

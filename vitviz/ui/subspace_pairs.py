@@ -16,7 +16,8 @@ from vitviz.ui import subspace_words as words
 from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.language import say
 from vitviz.ui.routes import run_addresses
-from vitviz.ui.subspace_sources import chart, latent_of, pictures_of
+from vitviz.ui.run_views import chart
+from vitviz.ui.subspace_sources import latent_of, pictures_of
 
 PICTURE, MOST = 160, 60
 

@@ -12,10 +12,11 @@ from vitviz.ui import subspace_tool_words as tool_words
 from vitviz.ui import subspace_words as words
 from vitviz.ui.choices import choose
 from vitviz.ui.language import say
+from vitviz.ui.run_views import chart
 from vitviz.ui.subspace_affinity import see_again
 from vitviz.ui.subspace_loom import one_of, pick_rule, scores_beside, slider
 from vitviz.ui.subspace_matrix import show_matrix
-from vitviz.ui.subspace_sources import cached, chart, pick_step, regrouped, snapshot_of
+from vitviz.ui.subspace_sources import cached, pick_step, regrouped, snapshot_of
 
 SOLVERS = ("neighbors", "ridge", "adam")
 MAX_DENSE = 2_000

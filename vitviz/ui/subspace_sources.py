@@ -12,7 +12,7 @@ from vitviz.explain.subspace import Snapshot, layer_of, order_images, shares_bef
 from vitviz.explain.subspace_scores import chosen_round
 from vitviz.runs.folder import Run
 from vitviz.ui import run_views
-from vitviz.ui.language import say, say_figure
+from vitviz.ui.language import say
 from vitviz.ui.pickers import pick_run
 
 if TYPE_CHECKING:
@@ -95,12 +95,6 @@ def pictures_of(run: Run, rows: Sequence[int]) -> np.ndarray | None:
         return run_views.pictures(run, np.asarray(rows))
     except Problem:
         return None
-
-
-def chart(figure, *, key: str, alt: str) -> None:
-    """``run_views.chart`` with ``alt``: what a figure shows, for those who do not see it."""
-    config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": key}, "responsive": True}
-    st.plotly_chart(say_figure(figure), key=f"chart_{key}", config=config, alt=say(alt))
 
 
 def regrouped(

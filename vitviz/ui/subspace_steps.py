@@ -21,7 +21,8 @@ from vitviz.ui import subspace_words as words
 from vitviz.ui.choices import choose
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say, say_keys
-from vitviz.ui.subspace_sources import cached, chart, pick_step, snapshot_of
+from vitviz.ui.run_views import chart
+from vitviz.ui.subspace_sources import cached, pick_step, snapshot_of
 
 SCORES = {"ACC": "acc", "NMI": "nmi", "ARI": "ari"}
 CURVES = {**SCORES, "eigengap": "eigengap"}
