@@ -47,7 +47,7 @@ def test_no_page_breaks_a_rule_of_axe(visit, path):
     assert _violations(visit(path)) == []
 
 
-@pytest.mark.parametrize("path", ["/deep_clustering?view=Curves", "/coat?view=Cost", "/compare"])
+@pytest.mark.parametrize("path", ["/deep_clustering?view=Curves"])
 def test_no_page_breaks_a_rule_of_axe_in_the_dark_on_a_telephone(visit, path):
     assert _violations(visit(path, TELEPHONE, dark=True)) == []
 

@@ -173,7 +173,7 @@ def test_a_browser_opens_it_from_the_disk_asks_nobody_and_scrubs_by_keys_in_both
     page.locator("#round").press("ArrowRight")
     assert page.locator("#scores").inner_text().startswith("Held-out NMI 0.867")
     page.get_by_role("button", name="한국어").click()
-    assert page.locator("#said").inner_text() == "라운드 1/6"
+    assert page.locator("#said").inner_text() == "라운드 1 / 6"
     assert page.get_by_role("heading", name="모든 라운드의 지도").is_visible()
     assert "라운드 1의 이미지" in page.locator("#picture").get_attribute("aria-label")
     page.get_by_role("button", name="클래스별").click()

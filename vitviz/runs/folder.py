@@ -195,6 +195,10 @@ class Run:
         folder = self.path if round_index is None else round_folders.folder_of(self._rounds, round_index)
         return (folder / "weights.safetensors").exists()
 
+    def has_whole_weights(self) -> bool:
+        """Whether the parameters of the last state stand in a file of their own, not only as a round keeps them."""
+        return (self.path / "weights.safetensors").exists()
+
     def _last_state(self) -> int | None:
         """The last round of a finished run that kept the last weights there alone."""
         last = self.num_rounds() - 1

@@ -18,7 +18,7 @@ def check_can_go_further(run: Run, *, states: tuple[str, ...] = ("finished",)) -
         raise Problem(f"run '{run.name}' has no further round", "only deep clustering goes on round by round")
     if run.status().state not in states:
         raise Problem(f"run '{run.name}' is not finished", "", "resume it first")
-    if not run.num_rounds() or not (run.has_weights() or run.has_resume_point()):
+    if not run.num_rounds() or not (run.has_whole_weights() or run.has_resume_point()):
         raise Problem(f"run '{run.name}' has nothing to go on from", "it was handed on without rounds or weights")
 
 
