@@ -20,7 +20,6 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks.round_map import _chromium, _timed, _Traffic, _wait_until_drawn, _wait_until_healthy, free_port
 from benchmarks.table import Row, main
 from vitviz.config import to_plain
-from vitviz.data.sketches import NUM_NUMBERS
 from vitviz.runs.folder import Run, create_run
 from vitviz.runs.records import Description, Projection, Round, Samples
 from vitviz.training.deep_clustering_config import DeepClusteringConfig
@@ -85,7 +84,7 @@ def _description(num_points: int, num_rounds: int) -> Description:
         method="deep_clustering",
         settings=to_plain(DeepClusteringConfig(max_rounds=num_rounds - 1, embed_dim=DIM)),
         dataset="synthetic",
-        dataset_fingerprint="0" * 2 * NUM_NUMBERS,
+        dataset_fingerprint="0" * 16,
         img_size=32,
         num_images=num_points,
         class_names=tuple(f"class {index}" for index in range(NUM_CLUSTERS)),

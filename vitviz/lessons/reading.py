@@ -73,15 +73,14 @@ def own_lessons() -> Path:
 
 def list_lessons() -> list[Lesson | Problem]:
     """Every lesson, the shipped ones first in the order of a course, and what is wrong with those that cannot be read."""
-    paths = sorted(SHIPPED.glob("*.toml")) + (sorted(own_lessons().glob("*.toml")) if own_lessons().is_dir() else [])
-    return [_read_or_problem(path) for path in paths]
+    return [_read_or_problem(path) for path in _paths()]
 
 
 def find_lesson(name: str) -> Lesson:
     """The lesson of that name among those there are; a name never becomes a path. Raises Problem when there is none."""
-    for lesson in list_lessons():
-        if isinstance(lesson, Lesson) and lesson.name == name:
-            return lesson
+    for path in _paths():
+        if path.stem == name:
+            return read_lesson(path)
     raise Problem(f"there is no lesson named '{name[:64]}'", "", "the page Lessons lists those there are")
 
 
@@ -109,6 +108,10 @@ def pages() -> tuple[str, ...]:
     """The pages a step may show: the files of ``pages/`` but the list of lessons itself."""
     folder = SHIPPED.parents[1] / "pages"
     return tuple(sorted(path.stem for path in folder.glob("*.py") if path.stem != "lessons"))
+
+
+def _paths() -> list[Path]:
+    return [*sorted(SHIPPED.glob("*.toml")), *sorted(own_lessons().glob("*.toml"))]
 
 
 def _read_or_problem(path: Path) -> Lesson | Problem:
