@@ -1,5 +1,6 @@
 """What can be taken away of a figure: its recipe to copy, its numbers as files, and how its picture is saved."""
 
+import textwrap
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ import streamlit as st
 
 from vitviz import __version__
 from vitviz.errors import Problem
+from vitviz.figures import theme
 from vitviz.runs.folder import find_run
 from vitviz.share import recipe
 from vitviz.share.figure_data import arrays_of, columns_of
@@ -15,20 +17,42 @@ from vitviz.ui.language import say
 
 _PICTURES = ("SVG", "PNG")
 _NOT_VIEW = ("run", "lang")
+_PICTURE_WIDTH, _USUAL_HEIGHT = 900, 450
+_SMALL, _LINE, _LETTERS = 9, 14, 90
+"""A recipe's letters and the height of its lines in pixels, and how many letters go into a line."""
+_TICKS = 56
+"""Room between a figure and its recipe for ticks and the title of an axis, in pixels."""
 
 
-def picture_options(key: str) -> dict[str, Any]:
-    """What plotly's own camera button saves of the figure ``key``: SVG, or PNG at twice the size, as the reader chose."""
-    kind = str(st.session_state.get(_format_key(key)) or _PICTURES[0]).lower()
-    return {"format": kind, "filename": key, "scale": 2 if kind == "png" else 1}
+def picture_options(figure: Any, key: str) -> dict[str, Any]:
+    """What plotly's own camera button saves of the figure ``key``: SVG, or PNG at twice the size, as the reader chose.
+
+    With its recipe under it, a picture is wide enough for the recipe's lines, however narrow the screen.
+    """
+    kind = str(_kept(_format_key(key)) or _PICTURES[0]).lower()
+    options = {"format": kind, "filename": key, "scale": 2 if kind == "png" else 1}
+    if _kept(_recipe_key(key)):
+        options |= {"width": _PICTURE_WIDTH, "height": figure.layout.height}
+    return options
+
+
+def with_recipe(figure: Any, key: str) -> Any:
+    """The figure ``key``, or a copy with its recipe in small letters under it where the reader wants that."""
+    if not _kept(_recipe_key(key)):
+        return figure
+    lines = textwrap.wrap(figure_recipe(key), _LETTERS)
+    room = _LINE * len(lines) + _TICKS
+    dressed = type(figure)(figure)
+    dressed.update_layout(height=(figure.layout.height or _USUAL_HEIGHT) + room, margin_b=room)
+    place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "yshift": -_TICKS}
+    text = "<br>".join(theme.literal(line) for line in lines)
+    return dressed.add_annotation(text=text, align="left", font_size=_SMALL, showarrow=False, **place)
 
 
 def offer_figure_files(figure: Any, *, key: str) -> None:
     """A small button under a figure: the line that says how it was made, and its numbers; all is made when it is asked for."""
-    help_text, place = say("Recipe and files"), f"files_of_{key}"
-    opened = st.popover(
-        say("Files"), icon=":material/download:", type="tertiary", help=help_text, key=place, on_change="rerun"
-    )
+    label, icon, place = say("Recipe and files"), ":material/download:", f"files_of_{key}"
+    opened = st.popover(label, icon=icon, type="tertiary", key=place, on_change="rerun")
     if opened.open:
         with opened:
             _files(figure, key)
@@ -56,6 +80,7 @@ def _files(figure: Any, key: str) -> None:
         _button("npz", lambda: recipe.to_npz(arrays_of(_traces(figure)), line), f"{key}.npz", _BINARY)
     label = say("Picture by the camera above the figure")
     st.segmented_control(label, _PICTURES, default=_PICTURES[0], required=True, key=_format_key(key))
+    st.toggle(say("The recipe under the picture"), key=_recipe_key(key))
 
 
 _BINARY = "application/octet-stream"
@@ -67,6 +92,17 @@ def _run_name() -> str:
 
 def _format_key(key: str) -> str:
     return f"picture_of_{key}"
+
+
+def _recipe_key(key: str) -> str:
+    return f"recipe_under_{key}"
+
+
+def _kept(key: str) -> Any:
+    """What was chosen under ``key``, kept while the popover that asks for it is shut."""
+    if key in st.session_state:
+        st.session_state[key] = st.session_state[key]
+    return st.session_state.get(key)
 
 
 def _button(label: str, make: Callable[[], bytes], file_name: str, kind: str) -> None:

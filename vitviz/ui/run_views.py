@@ -10,7 +10,7 @@ from vitviz.figures.description import describe
 from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.ui.components.image_grid import image_grid
-from vitviz.ui.figure_files import offer_figure_files, picture_options
+from vitviz.ui.figure_files import offer_figure_files, picture_options, with_recipe
 from vitviz.ui.followed import follow_pick
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say, say_figure
@@ -147,10 +147,11 @@ def chart(figure, *, key: str, alt: str = "") -> None:
 
     ``alt``: what it shows, for who cannot see it; what the figure itself tells when empty.
     """
-    config = {"displaylogo": False, "toImageButtonOptions": picture_options(key), "responsive": True}
     words = [alt] if alt else describe(figure)
     alt = " ".join(say(sentence) for sentence in words)
-    st.plotly_chart(say_figure(figure), key=f"chart_{key}", config=config, alt=alt)
+    shown = with_recipe(say_figure(figure), key)
+    config = {"displaylogo": False, "toImageButtonOptions": picture_options(shown, key), "responsive": True}
+    st.plotly_chart(shown, key=f"chart_{key}", config=config, alt=alt)
     offer_figure_files(figure, key=key)
 
 
