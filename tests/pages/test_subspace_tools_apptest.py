@@ -29,6 +29,8 @@ TINY = {
     "seed": 1,
 }
 
+NOT_THE_RUN = "Hold your setting against as trained, not against the run."
+
 pytestmark = pytest.mark.usefixtures("own_folders", "at_once")
 
 
@@ -182,6 +184,12 @@ def test_the_equaliser_begins_as_trained_and_needs_no_images(tiny, monkeypatch):
     keys = [one.key for one in app.get("bidi_component") if one.key != "frame"]
     assert keys == ["subspace_equaliser_Your setting", "subspace_equaliser_As trained"]
     assert app.metric[4].help.startswith("random gates: ")
+    assert NOT_THE_RUN not in _texts(app.caption)
+
+
+def test_where_features_and_coefficients_were_trained_together_the_equaliser_says_why_scores_differ():
+    app = _open("digits-subspace-steps", view="Equaliser")
+    assert NOT_THE_RUN in _texts(app.caption)
 
 
 def test_a_slider_changes_the_clusters_and_one_button_brings_them_back(tiny):

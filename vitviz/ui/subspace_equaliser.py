@@ -62,6 +62,13 @@ def show_equaliser(run: Run) -> None:
         found = trained if (gains == 1).all() else _chosen(run, index, gains)
         if found is not None:
             _show_found(run, shot, found, trained, random)
+            _say_other_score(run, shot, trained)
+
+
+def _say_other_score(run: Run, shot: Snapshot, trained: Equalised) -> None:
+    own = run.round_metrics()[shot.round].get("acc")
+    if shot.solver == "adam" and own is not None and trained.acc is not None:
+        st.caption(say(tool_words.solved_alone(own, trained.acc)))
 
 
 def _controls(run: Run, index: int) -> tuple[Equalised, list[Equalised]] | None:

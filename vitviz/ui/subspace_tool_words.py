@@ -186,6 +186,14 @@ def equalised_caption(run: Run, shown: "Snapshot", found: "Equalised", title: st
     )
 
 
+def solved_alone(at_the_run: float, as_trained: float) -> str:
+    """Why as trained is not the run's own score where C and Z were trained together."""
+    return (
+        f"The run itself came to ACC {at_the_run:.3f} here, as trained to {as_trained:.3f}: with adam, C and the features were "
+        "trained together, and here C alone is solved again. Hold your setting against as trained, not against the run."
+    )
+
+
 def equalised_alt(title: str) -> str:
     """The small matrix in words."""
     return f"affinity matrix in the order of its clusters, {title}"
