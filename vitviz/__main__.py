@@ -150,7 +150,13 @@ def _add_making(verbs) -> None:
         "--compact",
         metavar="C",
         type=int,
-        help="a small folder: C principal components of the embeddings, few bits, weights of the first and last round",
+        help="a small folder: C principal components of the embeddings, few bits, few weights",
+    )
+    export.add_argument(
+        "--weights",
+        choices=("ends", "last", "none"),
+        default="ends",
+        help="with --compact: the weights of the first and last round (ends), of the last, or of none",
     )
     export.add_argument(
         "--thumbnails", action="store_true", help="images in the .html also where the licence is not known to allow it"

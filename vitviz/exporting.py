@@ -18,7 +18,7 @@ def export(options: Namespace) -> None:
     if not out.absolute().parent.is_dir():
         raise Problem(f"{out} cannot be written", "its folder does not exist", f"make {out.parent} first")
     if options.compact is not None:
-        _export_compact(run, out, options.compact)
+        _export_compact(run, out, options.compact, options.weights)
         return
     if options.half or options.scores:
         _export_part(run, out, half=options.half)
@@ -43,12 +43,12 @@ def _export_part(run: Run, out: Path, *, half: bool) -> None:
     print(f"{run.name} -> {out}, " + ("weights as float16" if half else "records only"))
 
 
-def _export_compact(run: Run, out: Path, num_components: int) -> None:
+def _export_compact(run: Run, out: Path, num_components: int, weights: str) -> None:
     from vitviz.runs.compact import export_compact
 
     if not 0 <= num_components <= run.round(0).embeddings.shape[1]:
         raise Problem(f"--compact {num_components} must be at least 0 and at most the width of the embeddings")
-    share = export_compact(run, out, num_components=num_components, sketches=_sketches(run))
+    share = export_compact(run, out, num_components=num_components, weights=weights, sketches=_sketches(run))
     print(f"{run.name} -> {out}, {num_components} components of the embeddings, {share:.2%} of their variance or more")
 
 

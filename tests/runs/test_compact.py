@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vitviz.errors import Problem
-from vitviz.runs.compact import compact_round, coordinates, export_compact, kept_embeddings, whole_centers
+from vitviz.runs.compact import KEPT_WEIGHTS, compact_round, coordinates, export_compact, kept_embeddings, whole_centers
 from vitviz.runs.folder import Run
 from vitviz.runs.records import Projection, Round
 
@@ -101,6 +101,14 @@ def test_the_weights_of_the_first_and_the_last_round_are_kept_and_the_last_are_t
     assert [small.has_weights(index) for index in range(3)] == [True, False, True]
     assert small.has_weights() and small.weights()["a"].tolist() == [2, 2, 2]
     assert not (small.path / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(("weights", "kept"), [("last", [False, False, True]), ("none", [False] * 3)])
+def test_fewer_weights_are_kept_where_asked_and_the_run_says_which(run, tmp_path, weights, kept):
+    export_compact(run, tmp_path / "small", num_components=0, weights=weights)
+    small = Run(tmp_path / "small")
+    assert [small.has_weights(index) for index in range(3)] == kept and small.has_weights() is any(kept)
+    assert small.description().notes[-1].endswith(KEPT_WEIGHTS[weights])
 
 
 def test_without_components_there_are_ids_and_a_map_and_neighbours_are_refused_in_words(run, tmp_path):

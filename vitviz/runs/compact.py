@@ -1,4 +1,4 @@
-"""A run made small enough to hand on: fewer components of its embeddings, fewer bits, the weights of its first and last round.
+"""A run made small enough to hand on: fewer components of its embeddings, fewer bits, the weights of few of its rounds.
 
 What the embeddings lose is said in the run's notes. Distances, ids and scores are those of the whole embedding.
 """
@@ -13,12 +13,20 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import Run, create_run
 from vitviz.runs.records import Projection, Round
 
+KEPT_WEIGHTS = {
+    "ends": "the weights of the first and the last round",
+    "last": "the weights of the last round",
+    "none": "no weights",
+}
 
-def export_compact(run: Run, out: Path, *, num_components: int, sketches: np.ndarray | None = None) -> float:
+
+def export_compact(
+    run: Run, out: Path, *, num_components: int, weights: str = "ends", sketches: np.ndarray | None = None
+) -> float:
     """Write a small copy of a finished run with rounds into the new folder ``out``; returns the least share of variance kept.
 
-    A round keeps ``num_components`` principal components of its embeddings (none at 0: then no decoder either), the first and
-    the last also their weights; ``sketches`` (N, 8) go with the samples.
+    A round keeps ``num_components`` principal components of its embeddings (none at 0: then no decoder either); ``weights`` is
+    a key of ``KEPT_WEIGHTS``; ``sketches`` (N, 8) go with the samples.
     Raises: Problem when ``out`` exists, or the run has no rounds.
     """
     if out.exists():
@@ -26,6 +34,7 @@ def export_compact(run: Run, out: Path, *, num_components: int, sketches: np.nda
     if not run.num_rounds():
         raise Problem(f"run '{run.name}' has no round yet", "", "train it first")
     last = run.num_rounds() - 1
+    with_weights = {"ends": (0, last), "last": (last,), "none": ()}[weights]
     small = create_run(
         out.name, run.description(), dataclasses.replace(run.samples(), sketches=sketches), root=out.parent
     )
@@ -33,12 +42,14 @@ def export_compact(run: Run, out: Path, *, num_components: int, sketches: np.nda
     with small.owned():
         for index in range(last + 1):
             arrays, share = compact_round(run.round(index), num_components)
-            small.save_round(index, arrays, _weights(run, index) if index in (0, last) else None)
+            small.save_round(index, arrays, _weights(run, index) if index in with_weights else None)
             shares.append(share)
         if (projection := run.projection()) is not None:
             small.save_projection(_halved(projection))
         about = run.description()
-        small.describe(dataclasses.replace(about, notes=(*about.notes, _note(run, num_components, shares))))
+        small.describe(
+            dataclasses.replace(about, notes=(*about.notes, _note(run, num_components, shares, KEPT_WEIGHTS[weights])))
+        )
     for name in ("metrics.jsonl", "status.json"):
         shutil.copy2(run.path / name, out / name)
     (out / "owner.lock").unlink(missing_ok=True)
@@ -113,11 +124,11 @@ def _weights(run: Run, index: int) -> dict[str, np.ndarray] | None:
     return run.weights(index) if run.has_weights(index) else None
 
 
-def _note(run: Run, num_components: int, shares: list[float]) -> str:
+def _note(run: Run, num_components: int, shares: list[float], kept: str) -> str:
     dim = run.round(0).embeddings.shape[1]
     if not num_components:
-        return "handed on without embeddings and decoders"
+        return f"handed on without embeddings and decoders, with {kept}"
     return (
         f"handed on with {num_components} of {dim} principal components of the embeddings "
-        f"({min(shares):.1%} of their variance or more), and the weights of the first and the last round"
+        f"({min(shares):.1%} of their variance or more), and {kept}"
     )
