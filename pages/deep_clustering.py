@@ -13,6 +13,7 @@ from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import explorer, film_strip, river, run_moves, run_placement, run_views, words
 from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.language import say
+from vitviz.ui.missing_images import RESTORED_NEEDS, are_missing, offer_images
 from vitviz.ui.navigation import METHOD_PAGES
 from vitviz.ui.pickers import describe_run, pick_image, pick_run
 from vitviz.ui.problems import shown_problems
@@ -38,6 +39,7 @@ def main() -> None:
         return
     control = explain.find_control(run, list_runs())
     run_views.headline(run, control)
+    offer_images(run)
     view = choose("View", VIEWS, key="view", label_visibility="collapsed")
     with shown_problems():
         {
@@ -160,6 +162,9 @@ def show_cluster_change(run: Run, names: list[str]) -> None:
 def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> None:
     st.header(say("What the embedding still knows"))
     st.caption(say(words.RESTORED))
+    if are_missing(run):
+        st.info(say(RESTORED_NEEDS), icon=":material/image_not_supported:")
+        return
     with shown_problems():
         nearest = nearest_training_images(run, after, samples)
         rows = {

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,12 @@ def data_get(options: Namespace) -> None:
     """Download a named data set."""
     from vitviz.data.download import download
 
-    print(f"{options.name} is in {download(options.name)}")
+    def told(done: int, total: int) -> bool:
+        print(f"\r{done / 1e6:.0f} of {total / 1e6:.0f} MB", end="", file=sys.stderr, flush=True)
+        return True
+
+    folder = download(options.name, told if sys.stderr.isatty() else lambda done, total: True)
+    print(f"{options.name} is in {folder}")
 
 
 def data_check(options: Namespace) -> None:

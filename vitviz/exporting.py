@@ -48,7 +48,9 @@ def _export_compact(run: Run, out: Path, num_components: int, weights: str) -> N
 
     if not 0 <= num_components <= run.round(0).embeddings.shape[1]:
         raise Problem(f"--compact {num_components} must be at least 0 and at most the width of the embeddings")
-    share = export_compact(run, out, num_components=num_components, weights=weights, sketches=_sketches(run))
+    # ids alone are looked at beside the run they are the control of, which shows the images
+    sketches = _sketches(run) if num_components or weights != "none" else None
+    share = export_compact(run, out, num_components=num_components, weights=weights, sketches=sketches)
     print(f"{run.name} -> {out}, {num_components} components of the embeddings, {share:.2%} of their variance or more")
 
 

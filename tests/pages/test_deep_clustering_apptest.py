@@ -1,16 +1,19 @@
 """The river, the ledger, the film strip and the layers of trust and of seeds on the page of deep clustering."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
 from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
+from vitviz.data.sets import data_folder
 from vitviz.explain.map_trust import trust_of_round
 from vitviz.explain.seed_stability import stability, version_with
 from vitviz.runs.folder import Run, find_run, shipped_root
 from vitviz.ui.routes import routes
+from vitviz.ui.tasks import downloads
 
 ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
 
@@ -175,3 +178,29 @@ def test_a_followed_image_has_its_true_and_its_drawn_neighbours_on_the_map():
     assert links["sample"] == 100
     assert [[len(true), set(true) & set(drawn)] for true, drawn in links["rounds"]] == [[6, set()]] * 7
     assert _data(_view("Map"), "map_digits")["links"] is None
+
+
+def test_images_that_are_missing_are_said_and_one_click_brings_them(copy_run, monkeypatch):
+    def fetch(name, progress):
+        assert name == "cifar10" and progress(1_000_000, 2_000_000)
+        here = data_folder() / "cifar10"
+        here.mkdir(parents=True)
+        (here / "train.parquet").write_bytes(b"")
+
+    monkeypatch.setattr("vitviz.ui.missing_images.download", fetch)
+    run = copy_run("far", dataset="cifar10", dataset_title="CIFAR-10").name
+    app = _view("Clusters", run)
+    assert not app.error
+    assert "The images of CIFAR-10 are not on this machine" in _texts(app.caption)
+    assert "the images have to be on this machine" in _texts(app.info)
+    app.button(key="begin_Images of CIFAR-10").click().run()
+    while downloads().find("download-cifar10").state != "finished":
+        threading.Event().wait(0.01)
+    app.run()
+    assert "are not on this machine" not in _texts(app.caption)
+
+
+def test_images_of_a_folder_that_is_gone_are_said_without_a_button(copy_run):
+    app = _view("Map", copy_run("gone", dataset="coil20", dataset_title="COIL-20").name)
+    assert "`python -m vitviz data get coil20` says how they come here." in _texts(app.caption)
+    assert not [button for button in app.button if button.label == "Get them"]

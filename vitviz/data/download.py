@@ -5,6 +5,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -17,35 +18,55 @@ CIFAR10_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001
 """Of cifar-10-python.tar.gz. Source: the file_hash that Keras compares in its loader of CIFAR-10."""
 
 
-def download(name: str, progress: Callable[[int, int], None] | None = None) -> Path:
+OnBytes = Callable[[int, int], bool]
+"""Told (bytes here, bytes in all, 0 where unknown); False stops the download."""
+
+_AT_ONCE = 2**20
+_SILENCE = 60  # seconds without a byte: the network has gone
+
+
+def can_download(name: str) -> bool:
+    """Whether :func:`download` knows where that data set is."""
+    return name in _FETCH
+
+
+def download(name: str, progress: OnBytes = lambda done, total: True) -> Path:
     """Fetch the data set ``name`` and return its folder; nothing half-written is left behind.
 
-    ``progress`` is called with (files done, files in all). A set that is there already is not fetched again.
+    A set that is there already is not fetched again.
 
-    Raises: Problem when the name is unknown, the set has no download (saying where to put it), or the network fails.
+    Raises: Problem when the name is unknown, the set has no download (saying where to put it), it is stopped, or the network
+    fails.
     """
     if name not in SETS:
         raise unknown_name("data set", name, list(SETS))
     source = SETS[name].find()
     if source is not None:
         return source.files[0].parent if source.files else data_folder()
-    if name not in _FETCH:
+    if not can_download(name):
         raise Problem(f"the data set '{name}' has no download", SETS[name].how_to_get)
-    if progress:
-        progress(0, 1)
-    folder = _fetch_whole(name, _FETCH[name])
-    if progress:
-        progress(1, 1)
-    return folder
+    return _fetch_whole(name, _FETCH[name], progress)
 
 
-def _fetch_whole(name: str, fetch: Callable[[Path], Path]) -> Path:
+def fetch_file(url: str, path: Path, progress: OnBytes) -> None:
+    """What lies at ``url`` as the new file ``path``. Raises OSError when the network fails, or it is stopped."""
+    with urllib.request.urlopen(url, timeout=_SILENCE) as answer, path.open("xb") as file:
+        done, total = 0, int(answer.headers.get("Content-Length") or 0)
+        while part := answer.read(_AT_ONCE):
+            done += file.write(part)
+            if not progress(done, total):
+                raise OSError("it was stopped")
+    if total and done != total:
+        raise OSError(f"it broke off after {done:,} of {total:,} bytes")
+
+
+def _fetch_whole(name: str, fetch: Callable[[Path, OnBytes], Path], progress: OnBytes) -> Path:
     """Fetch into a temporary folder of the data folder and rename what ``fetch`` returns to its place."""
     place = data_folder() / name
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=data_folder()) as temporary:
-            fetched = fetch(Path(temporary))
+            fetched = fetch(Path(temporary), progress)
             target = place / fetched.name
             shutil.rmtree(target, ignore_errors=True)
             os.replace(fetched, target)
@@ -64,16 +85,15 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _fetch_cifar10(folder: Path) -> Path:
+def _fetch_cifar10(folder: Path, progress: OnBytes) -> Path:
     """CIFAR-10 from where torchvision knows it to be; nothing of the archive is looked at before its sha256 is the known one."""
     from vitviz.nn.torchvision_import import import_torchvision
 
     import_torchvision()
     from torchvision.datasets import CIFAR10
-    from torchvision.datasets.utils import download_url
 
-    download_url(CIFAR10.url, folder, CIFAR10.filename, CIFAR10.tgz_md5)
     archive, unpacked = folder / CIFAR10.filename, folder / CIFAR10.base_folder
+    fetch_file(CIFAR10.url, archive, progress)
     with archive.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != CIFAR10_SHA256:
             raise OSError("the archive's sha256 is not that of CIFAR-10")
@@ -92,4 +112,4 @@ def _unpack_batches(archive: Path, folder: Path) -> None:
                     shutil.copyfileobj(content, file)
 
 
-_FETCH: dict[str, Callable[[Path], Path]] = {"cifar10": _fetch_cifar10}
+_FETCH: dict[str, Callable[[Path, OnBytes], Path]] = {"cifar10": _fetch_cifar10}

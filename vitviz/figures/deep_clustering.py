@@ -15,6 +15,8 @@ _ROLES = {
     "seed": {"color": theme.CLUSTER_COLORS[0], "width": 1},
     "mean": {"color": theme.CLUSTER_COLORS[4], "width": 2, "dash": "dashdot"},
 }
+_LETTERS_IN_A_ROW = 48
+"""What fits level below a matrix in half a page."""
 _MOVES = {"repaired": theme.CLUSTER_COLORS[0], "broken": theme.CLUSTER_COLORS[6], "moved": theme.UNKNOWN_COLOR}
 
 
@@ -134,7 +136,8 @@ def confusion(
             hovertemplate="class %{y} in %{x}: %{customdata} images (%{z:.1%} of the class)<extra></extra>",
         )
     )
-    figure.update_xaxes(title="cluster (matched)", type="category", showgrid=False, tickangle=0)
+    is_crowded = sum(len(name) for name in cluster_names) > _LETTERS_IN_A_ROW
+    figure.update_xaxes(title="cluster (matched)", type="category", showgrid=False, tickangle=-60 if is_crowded else 0)
     figure.update_yaxes(title="class", type="category", autorange="reversed", showgrid=False)
     return theme.layout(figure, height=height)
 

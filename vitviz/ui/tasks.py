@@ -113,6 +113,12 @@ def desk() -> Desk:
     return Desk()
 
 
+@st.cache_resource(show_spinner=False)
+def downloads() -> Desk:
+    """The desk of this process for what waits for a network: it keeps nobody waiting who computes."""
+    return Desk()
+
+
 def result_of(
     key: str,
     title: str,
@@ -122,44 +128,46 @@ def result_of(
     button: str,
     hint: str = "",
     unit: str = "pictures",
+    icon: str = ":material/play_arrow:",
+    at: Callable[[], Desk] = desk,
 ) -> Any:
     """What the work gives, once it is there; until then its progress, or a ``button`` that begins it.
 
     Args:
         key: all that the result depends on.
         begin: begin by itself; else when the button is pressed. ``hint`` stands below the button.
-        unit: what is counted.
+        unit: what is counted. at: whose thread does it.
 
     Returns: the result; None while there is none.
     """
-    task = desk().find(key)
+    task = at().find(key)
     if task is not None and task.state == "cancelled" and not task.is_stopped:
         task = None  # nobody stopped it: whoever waited for it had gone
     if task is None and begin:
-        task = desk().start(key, work)
+        task = at().start(key, work)
     if task is not None and task.state == "finished":
         return task.result
     if task is not None and not task.is_over():
-        _show_progress(key, title, task, unit)
+        _show_progress(key, title, task, unit, at())
         return None
     if task is not None and task.problem is not None:
         show_problem(task.problem)
     elif task is not None:
         st.caption(say(f"{safe_label(say(title))}: stopped."))
-    if st.button(say(button), key=f"begin_{title}", icon=":material/play_arrow:"):
-        desk().start(key, work)
+    if st.button(say(button), key=f"begin_{title}", icon=icon):
+        at().start(key, work)
         st.rerun()
     if hint:
         st.caption(say(hint))
     return None
 
 
-def _show_progress(key: str, title: str, task: Task, unit: str) -> None:
+def _show_progress(key: str, title: str, task: Task, unit: str, desk: Desk) -> None:
     """A bar with a button to stop, refreshed until it is over; then the page is drawn again."""
 
     @st.fragment(run_every=_EVERY)
     def tick() -> None:
-        desk().find(key)
+        desk.find(key)
         if task.is_over():
             st.rerun()
         counted = f"{task.done:,} of {task.total:,} {unit}" if task.total else "waiting for its turn"
