@@ -9,6 +9,7 @@ import pytest
 from vitviz.errors import Problem
 from vitviz.explain.placement import place_image
 from vitviz.explain.restoration import restore_samples
+from vitviz.runs.compact import export_compact
 from vitviz.runs.folder import Run, own_root
 
 DIGITS = Path(__file__).resolve().parents[2] / "checkpoints" / "digits"
@@ -78,10 +79,30 @@ def test_a_picture_of_another_size_is_refused_with_both_sizes():
         place_image(Run(DIGITS), np.zeros((24, 16, 3), np.uint8))
 
 
-def test_a_run_without_the_weights_of_a_round_is_refused_with_the_setting_that_keeps_them(own_copy, images):
-    (own_copy.path / "rounds" / "001" / "weights.safetensors").unlink()
+def test_a_picture_is_placed_in_the_rounds_whose_weights_were_kept(own_copy, images, placements):
+    for index in (1, 2):
+        (own_copy.path / "rounds" / f"{index:03d}" / "weights.safetensors").unlink()
+    placement, whole = place_image(own_copy, images[own_copy.samples().indices[5]]), placements[5]
+    kept = [0, *range(3, own_copy.num_rounds())]
+    assert placement.rounds.tolist() == kept and len(whole.rounds) == own_copy.num_rounds()
+    for name in ("clusters", "distances", "points", "neighbors", "restored"):
+        assert np.array_equal(getattr(placement, name), getattr(whole, name)[kept])
+
+
+def test_a_run_without_weights_is_refused_with_the_setting_that_keeps_them(own_copy, images):
+    for path in own_copy.path.glob("rounds/*/weights.safetensors"):
+        path.unlink()
     with pytest.raises(Problem, match="keep-round-weights=true"):
         place_image(own_copy, images[0])
+
+
+def test_in_a_small_copy_an_image_is_as_far_from_its_center_as_stored(images, tmp_path, placements):
+    run = Run(DIGITS)
+    export_compact(run, tmp_path / "small", num_components=12)
+    placement, last = place_image(Run(tmp_path / "small"), images[run.samples().indices[5]]), run.num_rounds() - 1
+    assert placement.rounds.tolist() == [0, last]
+    assert placement.clusters.tolist() == placements[5].clusters[[0, last]].tolist()
+    assert np.allclose(placement.distances, placements[5].distances[[0, last]], rtol=0.02)
 
 
 def test_a_run_without_maps_and_decoders_still_names_the_cluster(own_copy, images, placements):

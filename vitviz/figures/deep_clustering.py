@@ -190,9 +190,12 @@ def ledger_bars(ledger, control=None, *, class_names: Sequence[str], height: int
 
 
 def path_on_map(
-    points: np.ndarray, labels: np.ndarray, path: np.ndarray, *, names: Sequence[str], height: int = 380
+    points: np.ndarray, labels: np.ndarray, path: np.ndarray, *, names: Sequence[str], rounds=None, height: int = 380
 ) -> go.Figure:
-    """Where one image stands on the maps of R rounds: its path (R, 2) over the last map's points (N, 2) and labels (N,)."""
+    """Where one image stands on the maps of R rounds: its path (R, 2) over the last map's points (N, 2) and labels (N,).
+
+    ``rounds`` (R,): which those are, the first R where None.
+    """
     colors, before = np.array(theme.cluster_colors(len(names))), len(path) - 1
     figure = go.Figure()
     figure.add_scatter(
@@ -210,7 +213,7 @@ def path_on_map(
         mode="lines+markers+text",
         line={"color": theme.UNKNOWN_COLOR, "width": 2},
         marker={"size": [7] * before + [14], "symbol": ["circle"] * before + ["star"], "color": theme.ACCENT_LIGHT},
-        text=[str(index) for index in range(len(path))],
+        text=[str(index) for index in (range(len(path)) if rounds is None else rounds)],
         textposition="top center",
         name="your image, by round",
         hovertemplate="your image at round %{text}<extra></extra>",
@@ -220,13 +223,16 @@ def path_on_map(
     return theme.layout(figure, height=height)
 
 
-def distances_to_centers(distances: np.ndarray, *, names: Sequence[str], height: int = 320) -> go.Figure:
-    """How far one image is from every matched center, (R, K) Euclidean, one line a cluster in its own colour."""
+def distances_to_centers(distances: np.ndarray, *, names: Sequence[str], rounds=None, height: int = 320) -> go.Figure:
+    """How far one image is from every matched center, (R, K) Euclidean, one line a cluster in its own colour.
+
+    ``rounds`` (R,): which those are, the first R where None.
+    """
     colors = theme.cluster_colors(distances.shape[1])
     figure = go.Figure()
     for cluster, name in enumerate(map(theme.literal, names)):
         figure.add_scatter(
-            x=np.arange(len(distances)),
+            x=np.arange(len(distances)) if rounds is None else rounds,
             y=np.where(np.isfinite(distances[:, cluster]), distances[:, cluster], np.nan),
             name=name,
             mode="lines+markers",

@@ -16,28 +16,30 @@ from vitviz.ui.language import say
 
 def show_placement(run: Run, placement: Placement) -> None:
     """A placed picture: cluster, neighbours and restored self in every round, and its way between the centers."""
-    names = run_views.cluster_names(run)
-    last = len(placement.clusters) - 1
-    st.markdown(say(_journey(safe_label(say(names[placement.clusters[last]])), placement.clusters)))
-    run_views.chart(figures.distances_to_centers(placement.distances, names=names), key="distances")
+    names, rounds = run_views.cluster_names(run), placement.rounds
+    last, said = int(rounds[-1]), words.rounds_sentence(rounds)
+    st.markdown(say(_journey(safe_label(say(names[placement.clusters[-1]])), placement.clusters, rounds)))
+    if len(rounds) < run.num_rounds():
+        st.caption(say(f"The run kept the weights of {said} alone, so the picture is placed there."))
+    figure = figures.distances_to_centers(placement.distances, names=names, rounds=rounds)
+    run_views.chart(figure, key="distances")
     st.caption(
         say("Distance to every center in the embedding of each round; the lowest line is the picture's cluster.")
     )
     if placement.restored is not None:
         sheet = contact_sheet(placement.restored, columns=len(placement.restored), cell=72)
-        st.image(sheet, alt=say(f"the picture restored at rounds 0 to {last}"))
+        st.image(sheet, alt=say(f"the picture restored at {said}"))
         st.caption(
-            say(
-                f"Restored from its embedding at rounds 0 to {last}. The decoder knows only what the training images look like."
-            )
+            say(f"Restored from its embedding at {said}. The decoder knows only what the training images look like.")
         )
     st.markdown(say("**Nearest images of the run, last round**"))
-    run_views.grid(run, last, placement.neighbors[last], key="neighbors")
+    run_views.grid(run, last, placement.neighbors[-1], key="neighbors")
     if placement.points is not None:
         shown = _spread_sample(len(run.samples().indices))
         labels = np.asarray(run.round(last).matched_labels)[shown]
         maps = run.projection().points
-        run_views.chart(figures.path_on_map(maps[last][shown], labels, placement.points, names=names), key="path")
+        figure = figures.path_on_map(maps[last][shown], labels, placement.points, names=names, rounds=rounds)
+        run_views.chart(figure, key="path")
         st.caption(say(words.path_caption(len(shown), len(run.samples().indices), last)))
 
 
@@ -57,8 +59,8 @@ def _spread_sample(num: int, most: int = 3_000) -> np.ndarray:
     return np.arange(num) if num <= most else np.linspace(0, num - 1, most).astype(int)
 
 
-def _journey(name: str, clusters: np.ndarray) -> str:
-    changes = np.flatnonzero(clusters[1:] != clusters[:-1]) + 1
+def _journey(name: str, clusters: np.ndarray, rounds: np.ndarray) -> str:
+    changes = rounds[1:][clusters[1:] != clusters[:-1]]
     if len(changes) == 0:
         return f"**{name}** after the last round, in the same cluster from the first round on."
     return f"**{name}** after the last round; it changed at round {', '.join(str(one) for one in changes)}."

@@ -157,6 +157,15 @@ def upload_hint(classes: str, img_size: int) -> str:
     return f"Give a picture of what this run knows ({classes}). It is cut to a square and shrunk to {img_size} px."
 
 
+def rounds_sentence(rounds: np.ndarray) -> str:
+    """Those rounds in words: ``rounds 0 to 5``, or ``rounds 0 and 5`` where some between are left out."""
+    if len(rounds) == 1:
+        return f"round {rounds[0]}"
+    if len(rounds) == rounds[-1] - rounds[0] + 1:
+        return f"rounds {rounds[0]} to {rounds[-1]}"
+    return f"rounds {', '.join(map(str, rounds[:-1]))} and {rounds[-1]}"
+
+
 def path_caption(num_shown: int, num_images: int, last: int) -> str:
     """What the path of an uploaded picture over the map shows."""
     shown = f"all {num_images:,} images" if num_shown == num_images else f"{num_shown:,} of {num_images:,} images"
