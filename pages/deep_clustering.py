@@ -161,7 +161,7 @@ def show_cluster_change(run: Run, names: list[str]) -> None:
 
 def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> None:
     st.header(say("What the embedding still knows"))
-    st.caption(say(words.RESTORED))
+    st.caption(say(f"{words.RESTORED} {words.small_copy_sentence(run)}".strip()))
     if are_missing(run):
         st.info(say(RESTORED_NEEDS), icon=":material/image_not_supported:")
         return

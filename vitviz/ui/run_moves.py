@@ -48,7 +48,7 @@ def _show_ledger(run: Run, ledger: Ledger, beside: Ledger | None) -> None:
     run_views.chart(figures.ledger_bars(ledger, beside, class_names=names), key="ledger")
     st.caption(say(words.LEDGER))
     st.dataframe(say_keys(_ledger_columns(ledger, beside, names)), hide_index=True)
-    st.caption(say(words.KIN))
+    st.caption(say(f"{words.KIN} {words.small_copy_sentence(run)}".strip()))
 
 
 def _ledger_columns(ledger: Ledger, beside: Ledger | None, names: tuple[str, ...]) -> dict:

@@ -241,6 +241,15 @@ def picked_title(numbers: Sequence[int], count: int, names: Sequence[str]) -> st
     return f"**{count:,} images go from {first} at round {index} to {others[0]} at round {index + 1}**"
 
 
+def small_copy_sentence(run: Run) -> str:
+    """What neighbours and restored images rest on in a run that was handed on small; empty for a whole one."""
+    basis = run.round(0).basis
+    if basis is None:
+        return ""
+    kept, dim = len(basis) - 1, basis.shape[1]
+    return f"This run was handed on with {kept} of {dim} principal components of its embeddings: neighbours and restored images are those within them."
+
+
 def film_caption(run: Run, film: Film) -> str:
     """What the strip of one image shows."""
     text = (
