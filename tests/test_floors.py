@@ -32,8 +32,10 @@ MAY_IMPORT = {
     "app": {"ui", "figures", "explain"} | _BELOW_EXPLAIN,
     "doctor": {"explain", "logs"} | _BELOW_EXPLAIN,
     "exporting": {"share", "explain", "logs"} | _BELOW_EXPLAIN,
-    "commands": {"exporting", "share", "doctor", "explain", "lessons", "logs"} | _BELOW_EXPLAIN,
-    "__main__": {"commands", "exporting", "share", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
+    "run_lines": {"runs", "errors"},
+    "training_commands": {"run_lines"} | _BELOW_EXPLAIN,
+    "commands": {"run_lines", "exporting", "share", "doctor", "explain", "lessons", "logs"} | _BELOW_EXPLAIN,
+    "__main__": {"commands", "training_commands", "exporting", "share", "doctor", "explain", "logs"} | _BELOW_EXPLAIN,
 }
 """Floor to the floors of vitviz it may import, besides itself."""
 
@@ -44,6 +46,7 @@ LIGHT_MODULES = (
     "vitviz.logs",
     "vitviz.doctor.report",
     "vitviz.commands",
+    "vitviz.training_commands",
     "vitviz.ranks",
     "vitviz.languages.phrases",
     "vitviz.__main__",

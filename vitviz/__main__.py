@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from vitviz import commands, exporting
+from vitviz import commands, exporting, training_commands
 from vitviz.errors import Problem
 from vitviz.logs import keep_log, log_incident
 from vitviz.training.presets import PRESETS
@@ -99,7 +99,7 @@ def _add_train(verbs) -> None:
     train.add_argument(
         "--estimate", action="store_true", help="train for a moment, say how long the run would take, and stop"
     )
-    train.set_defaults(command=commands.train)
+    train.set_defaults(command=training_commands.train)
 
 
 def _add_looking(verbs) -> None:
