@@ -1,0 +1,41 @@
+"""The shipped run of CIFAR-10: all images in numbers, scores that its ids bear out, and no image of the data set."""
+
+import numpy as np
+import pytest
+
+from vitviz.runs.folder import Run, shipped_root
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return Run(shipped_root() / "cifar10-laptop")
+
+
+def test_all_images_are_in_every_round_and_on_every_map(run):
+    samples = run.samples()
+    assert (len(samples.indices), int(samples.held_out.sum())) == (60_000, 10_000)
+    assert np.bincount(samples.classes).tolist() == [6_000] * 10
+    assert run.projection().points.shape == (run.num_rounds(), 60_000, 2)
+    assert all(len(run.round(index).labels) == 60_000 for index in range(run.num_rounds()))
+
+
+def test_scores_are_those_of_its_ids_and_above_what_two_cores_were_asked_for(run):
+    from sklearn.metrics import normalized_mutual_info_score
+
+    samples = run.samples()
+    for index, record in enumerate(run.round_metrics()):
+        ids = np.asarray(run.round(index).labels)[samples.held_out]
+        nmi = normalized_mutual_info_score(samples.classes[samples.held_out], ids)
+        assert record["held_out_nmi"] == pytest.approx(nmi, abs=1e-6)
+    assert record["held_out_acc"] >= 0.68 and record["held_out_nmi"] >= 0.50
+
+
+def test_every_round_tightens_the_clusters(run):
+    shares = [record["within_share"] for record in run.round_metrics()]
+    assert np.all(np.diff(shares) < 0)
+
+
+def test_it_holds_numbers_and_no_image(run):
+    kinds = {path.suffix for path in run.path.rglob("*") if path.is_file()}
+    assert kinds == {".json", ".jsonl", ".npy", ".npz", ".safetensors"}
+    assert run.samples().sketches.shape == (60_000, 8)
