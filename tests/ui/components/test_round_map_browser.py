@@ -187,6 +187,10 @@ def _choose_margins(page, root) -> None:
 def test_the_held_out_filter_leaves_only_held_out_points(page, opened):
     root = opened()
     held_out = root.evaluate("root => root.map.map.heldOut.reduce((sum, one) => sum + one, 0)")
+    assert (
+        root.locator(".legend .name").first.inner_text()
+        == f"Cluster 0 ({root.evaluate('root => root.map.data.class_names[0]')})"
+    )
     root.get_by_role("button", name="Held out").click()
     counts = root.locator(".legend .count").all_inner_texts()
     assert sum(map(int, counts)) == held_out

@@ -38,6 +38,7 @@ LABELS = {
     "computing": "Being computed …",
     "at_most": "{value} or less",
     "cluster_item": "Cluster {cluster}",
+    "cluster_named": "Cluster {cluster} ({name})",
     "unlabelled": "Unlabelled",
     "right": "Right",
     "wrong": "Wrong",

@@ -31,7 +31,12 @@ function availableSchemes(map, data) {
 const SCHEMES = {
   cluster(map, round, { data, labels }) {
     const colors = Array.from({ length: map.numClusters }, (_, k) => data.palette[k % data.palette.length]);
-    const entries = colors.map((color, k) => ({ color, label: fill(labels.cluster_item, { cluster: k }) }));
+    const classOf = data.cluster_classes[Math.min(round, data.cluster_classes.length - 1)] ?? [];
+    const label = (k) => {
+      const name = data.class_names[classOf[k]];
+      return name === undefined ? fill(labels.cluster_item, { cluster: k }) : fill(labels.cluster_named, { cluster: k, name });
+    };
+    const entries = colors.map((color, k) => ({ color, label: label(k) }));
     return { codes: roundOf(map, map.clusters, round), colors, entries };
   },
 
