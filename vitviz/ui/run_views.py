@@ -148,9 +148,10 @@ def chart(figure, *, key: str, alt: str = "") -> None:
     ``alt``: what it shows, for who cannot see it; what the figure itself tells when empty.
     """
     config = {"displaylogo": False, "toImageButtonOptions": picture_options(key), "responsive": True}
-    words = [alt] if alt else describe(figure)
+    said = say_figure(figure)
+    words = [alt] if alt else describe(said)
     alt = " ".join(say(sentence) for sentence in words)
-    st.plotly_chart(say_figure(figure), key=f"chart_{key}", config=config, alt=alt)
+    st.plotly_chart(said, key=f"chart_{key}", config=config, alt=alt)
     offer_figure_files(figure, key=key)
 
 
