@@ -16,13 +16,15 @@ _SPOKEN = (
 )
 _SPOKEN_IN_JSON = (
     *("text", "name", "hovertemplate", "label", "note", "words", "alt", "labels", "ticktext"),
-    *("id_text", "id_texts", "step_texts", "heat_title"),
+    *("id_text", "id_texts", "step_texts", "heat_title", "display_text"),
 )
 _HANGUL = re.compile(r"[가-힣]")
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
 _RUN_OF_WORDS = re.compile(r"(?:\b[A-Za-z]{2,}[ ,:]+){3,}[A-Za-z]{2,}")
-# code, links' targets, icons, file names, names of things with a hyphen or underscore
-_NO_WORDS = re.compile(r"`[^`]*`|\]\([^)]*\)|:material/\w+:|\b[\w.-]*[_./-][\w./-]*\b|\$[^$]*\$|<[^>]*>|%?\{[^}]*\}")
+# code, links' targets, addresses, icons, file names, names of things with a hyphen or underscore
+_NO_WORDS = re.compile(
+    r"`[^`]*`|\]\([^)]*\)|\b\w+\?\w+=\S*|:material/\w+:|\b[\w.-]*[_./-][\w./-]*\b|\$[^$]*\$|<[^>]*>|%?\{[^}]*\}"
+)
 
 
 def untranslated(app: AppTest, *, names: Collection[str] = ()) -> list[str]:
@@ -48,10 +50,22 @@ def _texts(app: AppTest) -> Iterator[str]:
                 continue
             if kind == "plotly_chart":
                 yield from _spoken_json(json.loads(proto.spec or proto.figure.spec or "{}"))
+                yield proto.alt
+            elif kind in ("dataframe", "table"):
+                yield from _cells(node)
             elif kind == "bidi_component":
                 yield from _spoken_json(json.loads(proto.json or "{}")) if proto.json else ()
             else:
                 yield from _strings(proto)
+
+
+def _cells(node) -> Iterator[str]:
+    """The names of a table's columns and how Streamlit is told to show them; of one that is read and not sorted its cells."""
+    yield from map(str, node.value.columns)
+    yield from _spoken_json(json.loads(getattr(node.proto, "columns", "") or "{}"))
+    yield from _strings(node.proto)
+    if node.type == "table":
+        yield from (cell for name in node.value.columns for cell in node.value[name] if isinstance(cell, str))
 
 
 def _strings(proto) -> Iterator[str]:

@@ -13,6 +13,12 @@ VIEWS = {
     "/coat": ("How many", "Errors", "Cost", "Same answer?"),
 }
 """Page to its views beside the first, which its bare address shows."""
+KOREAN = (
+    *("/?lang=KO", "/lessons?lang=KO", "/runs?lang=KO", "/train?lang=KO", "/compare?table=table2&lang=KO"),
+    *("/deep_clustering?view=Curves&lang=KO", "/subspace?view=Steps&lang=KO", "/supertokens?view=Iterations&lang=KO"),
+    *("/attention?view=Logit+lens&lang=KO", "/coat?view=Cost&lang=KO"),
+)
+"""Of every page a view in Korean, one with tables and figures where it has them."""
 TELEPHONE, DESK = (390, 844), (1440, 900)
 FOLD = "[data-testid=stNavSectionHeader] [role=button]"
 MENDED = "[data-testid=stSidebarNavItems][role=presentation]"
@@ -66,6 +72,14 @@ def test_no_view_breaks_a_rule_of_axe_on_any_screen(visit, path):
     }
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("path", KOREAN)
+def test_no_page_breaks_a_rule_of_axe_in_korean(visit, path):
+    page = visit(path)
+    assert page.locator("html").get_attribute("lang") == "ko"
+    assert _violations(page) == []
+
+
 def test_axe_finds_what_is_wrong(visit):
     page = visit("/runs")
     page.evaluate("document.querySelector('h1').parentElement.append(document.createElement('img'))")
@@ -95,6 +109,13 @@ def test_the_sections_of_the_navigation_fold_and_unfold_by_keyboard(visit):
     page.wait_for_selector(f"{FOLD}[aria-expanded=false]", state="detached")
 
 
-def test_the_page_says_which_language_it_speaks(visit):
-    assert visit("/runs?lang=KO").locator("html").get_attribute("lang") == "ko"
+def test_the_page_says_which_language_it_speaks_and_breaks_lines_as_it_does(visit):
+    page = visit("/runs?lang=KO")
+    assert page.locator("html").get_attribute("lang") == "ko"
+    breaks = "one => getComputedStyle(one).wordBreak"
+    caption = page.locator("[data-testid=stCaptionContainer] p").first
+    assert caption.evaluate(breaks) == "keep-all"
+    page.get_by_test_id("stSidebar").get_by_text("EN", exact=True).click()
+    page.wait_for_selector("html[lang=en]", state="attached")
+    assert caption.evaluate(breaks) != "keep-all"
     assert visit("/runs").locator("html").get_attribute("lang") == "en"

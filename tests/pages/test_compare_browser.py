@@ -102,7 +102,7 @@ def test_a_deep_link_opens_its_table_and_another_can_be_chosen(visit, settle):
     assert page.get_by_role("link", name="table8-t2-s1").get_attribute("href").endswith("?run=table8-t2-s1")
     page.locator(".js-plotly-plot .legend").first.wait_for()
     assert page.get_by_role("button", name=re.compile("Measure for about")).is_enabled()
-    page.get_by_test_id("stMain").get_by_text("table6", exact=True).click()
+    page.get_by_test_id("stMain").get_by_text("Table 6", exact=True).click()
     page.get_by_text("Table 6: three embeddings").wait_for()
     settle(page)
     assert "table=" not in page.url, "the first table is the one without an address of its own"
@@ -133,7 +133,7 @@ def test_the_pages_menu_leads_there_and_curves_change_their_axis(visit, settle):
     page = visit("/")
     page.get_by_test_id("stSidebar").get_by_text("Compare", exact=True).click()
     page.get_by_text("Table 6: three embeddings").wait_for()
-    page.get_by_test_id("stMain").get_by_text("table8", exact=True).click()
+    page.get_by_test_id("stMain").get_by_text("Table 8", exact=True).click()
     page.get_by_text("Learning curves").wait_for()
     settle(page)
     page.get_by_test_id("stMain").get_by_text("seconds", exact=True).click()

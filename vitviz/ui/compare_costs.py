@@ -10,7 +10,7 @@ from vitviz.figures import comparison as figures
 from vitviz.ui import compare_words as words
 from vitviz.ui import run_views
 from vitviz.ui.labels import safe_label
-from vitviz.ui.language import say
+from vitviz.ui.language import say, say_keys
 
 _SECONDS = 18
 _BATCH = 2  # small, so that many turns fit into the time
@@ -26,8 +26,8 @@ def sizes(comparison: Comparison) -> None:
         return
     st.header(say("Size, built as printed"))
     tabulate, caption = _TABLES[comparison.method]
-    table = {"row": [safe_label(row.title) for row, _ in known], **tabulate(*zip(*known, strict=True))}
-    st.table(table, hide_index=True, border="horizontal", alt="sizes of the models, row by row")
+    table = {"row": [safe_label(say(row.title)) for row, _ in known], **tabulate(*zip(*known, strict=True))}
+    st.table(say_keys(table), hide_index=True, border="horizontal", alt=say("sizes of the models, row by row"))
     st.caption(say(caption))
 
 
@@ -63,7 +63,7 @@ def _classifiers(rows: Sequence[PaperRow], counted: Sequence) -> dict[str, list[
     table = {}
     if any(claims):
         table["embedding, the paper's claim (Table 1)"] = [
-            "no claim" if one is None else f"{one / 1e6:.2f} M" for one in claims
+            say("no claim") if one is None else f"{one / 1e6:.2f} M" for one in claims
         ]
     table["embedding, parameters"] = [f"{one.embedding_parameters:,}" for one in counted]
     table["whole model, parameters"] = [f"{one.parameters:,}" for one in counted]
@@ -75,7 +75,7 @@ def _classifiers(rows: Sequence[PaperRow], counted: Sequence) -> dict[str, list[
 def _autoencoders(rows: Sequence[PaperRow], counted: Sequence) -> dict[str, list[str]]:
     return {
         "encoder": [f"{one.encoder:,}" for one in counted],
-        "gate": [f"{one.gate:,}" if one.gate else "none" for one in counted],
+        "gate": [f"{one.gate:,}" if one.gate else say("none") for one in counted],
         "decoder": [f"{one.decoder:,}" for one in counted],
         "Z": [f"{one.latent_dim:,}" for one in counted],
     }

@@ -14,19 +14,23 @@ from vitviz.ui import compare_words as words
 from vitviz.ui import run_views
 from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.labels import safe_label
-from vitviz.ui.language import say
+from vitviz.ui.language import say, say_keys
 from vitviz.ui.navigation import address_of
 
 
 def pick_comparison(comparisons: dict[str, Comparison]) -> Comparison:
     """The comparison chosen among those there are, bound to ``?table=``."""
-    return comparisons[choose("Comparison", tuple(comparisons), key="table", label_visibility="collapsed")]
+    names = {key: one.table or one.title for key, one in comparisons.items()}
+    look = {"shown": names.__getitem__, "label_visibility": "collapsed"}
+    return comparisons[choose("Comparison", tuple(comparisons), key="table", **look)]
 
 
 def describe(comparison: Comparison) -> None:
     """What is compared and where the claims are printed."""
     st.header(
-        say(f"{comparison.table}: {comparison.title.lower()}" if comparison.table else safe_label(comparison.title))
+        say(f"{comparison.table}: {comparison.title.lower()}")
+        if comparison.table
+        else safe_label(say(comparison.title))
     )
     st.markdown(say(comparison.question))
     if comparison.paper:
@@ -80,7 +84,7 @@ def no_run_yet(comparison: Comparison, rows: Sequence[ComparedRow]) -> None:
 
 def scores(comparison: Comparison, scoring: Scoring, rows: Sequence[ComparedRow]) -> None:
     """The paper's scores beside ours, row by row."""
-    names = [row.claim.title for row in rows]
+    names = [say(row.claim.title) for row in rows]
     has_claims, has_runs = any(row.claim.score is not None for row in rows), any(row.finished for row in rows)
     if not has_claims and not has_runs:
         return
@@ -103,27 +107,28 @@ def scores(comparison: Comparison, scoring: Scoring, rows: Sequence[ComparedRow]
 def score_table(comparison: Comparison, scoring: Scoring, rows: Sequence[ComparedRow]) -> None:
     """Row by row: the claim, ours with its spread and with the shares beside it, seeds, and epochs or the step that counts."""
     has_claims = any(row.claim.score is not None for row in rows)
-    table: dict[str, list[str]] = {"row": [safe_label(row.claim.title) for row in rows]}
+    table: dict[str, list[str]] = {"row": [safe_label(say(row.claim.title)) for row in rows]}
     if comparison.rows:
-        unknown = "no claim" if has_claims else "not known"
+        unknown = say("no claim" if has_claims else "not known")
         claims = [unknown if row.claim.score is None else f"{row.claim.score:.2f} %" for row in rows]
         table["the paper's claim"] = claims
-    table["ours: mean (smallest to largest)"] = [words.score_words(row.scores) for row in rows]
+    table["ours: mean (smallest to largest)"] = [say(words.score_words(row.scores)) for row in rows]
     for title in scoring.extras:
         shares = [row.extra(title) for row in rows]
         table[f"{title}: mean"] = [f"{sum(one) / len(one):.2f} %" if one else "–" for one in shares]
     table["seeds"] = [str(len(row.finished)) for row in rows]
     table[scoring.counted] = [_counted(scoring, row) for row in rows]
-    st.table(table, hide_index=True, border="horizontal", alt="scores of the paper and ours, row by row")
+    alt = say("scores of the paper and ours, row by row")
+    st.table(say_keys(table), hide_index=True, border="horizontal", alt=alt)
 
 
 def row_notes(scoring: Scoring, rows: Sequence[ComparedRow]) -> None:
     """What every row is, and its runs as links."""
     lines = []
     for row in rows:
-        note = f", {safe_label(row.claim.note, max_length=200)}" if row.claim.note else ""
-        lines.append(f"- **{safe_label(row.claim.title)}**{note}: {_links(scoring, row)}")
-    st.markdown(say("\n".join(lines)))
+        note = f", {safe_label(say(row.claim.note), max_length=200)}" if row.claim.note else ""
+        lines.append(f"- **{safe_label(say(row.claim.title))}**{note}: {_links(scoring, row)}")
+    st.markdown("\n".join(lines))
 
 
 @st.fragment
@@ -152,7 +157,7 @@ def doubts(comparison: Comparison) -> None:
     if comparison.doubts:
         with st.expander(say("What the paper leaves open"), icon=":material/help:"):
             for one in comparison.doubts:
-                st.markdown(say(f"- {one}"))
+                st.markdown(f"- {say(one)}")
 
 
 def _start(setups: Sequence[Setup]) -> int:
@@ -186,6 +191,7 @@ def _counted(scoring: Scoring, row: ComparedRow) -> str:
 def _links(scoring: Scoring, row: ComparedRow) -> str:
     links = []
     for run in row.runs:
-        note = "" if run.score is not None else f" ({scoring.record_kind} {run.num_done} of {run.num_planned})"
+        far = say(f"{scoring.record_kind} {run.num_done} of {run.num_planned}")
+        note = "" if run.score is not None else f" ({far})"
         links.append(f"[{safe_label(run.name)}]({address_of(find_run(run.name))}){note}")
-    return ", ".join(links) or "no run yet"
+    return ", ".join(links) or say("no run yet")

@@ -8,6 +8,7 @@ from vitviz.explain.embedding_costs import Throughput
 from vitviz.explain.paper_claims import Comparison, Contrast, PaperRow, standard_error
 from vitviz.explain.scoring import Scoring
 from vitviz.ui.labels import safe_label
+from vitviz.ui.language import say
 
 INTRO = (
     "What a paper claims, beside what the same variants do here. Most runs here are shorter than the paper's, and see fewer and "
@@ -40,7 +41,8 @@ def setup_sentence(setup: Setup) -> str:
     split = scoring.split.format(num_images=setup.num_images, num_train=setup.num_train, num_scored=setup.num_scored)
     controls = scoring.controls.format(chance=setup.chance, largest_class=setup.largest_class)
     return (
-        f"Ours: {safe_label(setup.dataset)}, {setup.img_size} px, {split}, {setup.num_classes} classes. **{controls}**"
+        f"Ours: {safe_label(say(setup.dataset))}, {setup.img_size} px, {split}, {setup.num_classes} classes. "
+        f"**{controls}**"
     )
 
 
@@ -194,4 +196,4 @@ def _pair(step: Step) -> str:
 
 
 def _title(row: ComparedRow) -> str:
-    return safe_label(row.claim.title)
+    return safe_label(say(row.claim.title))

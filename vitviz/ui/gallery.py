@@ -16,8 +16,8 @@ from vitviz.figures.theme import cluster_colors
 from vitviz.runs.folder import Run, list_runs
 from vitviz.training.presets import PRESETS
 from vitviz.ui.labels import safe_label
-from vitviz.ui.language import say
-from vitviz.ui.navigation import METHOD_PAGES, address_of, page
+from vitviz.ui.language import say, say_keys
+from vitviz.ui.navigation import METHOD_PAGES, address_of, page, title_of_method
 from vitviz.ui.problems import shown_problems
 
 _FIRST = ("digits", "digits-half-trained", "digits-unsupervised", "digits-subspace-steps")
@@ -98,17 +98,13 @@ def table(runs: Sequence[Run]) -> None:
     if not runs:
         st.info(say("There is no run yet."), icon=":material/folder_open:")
         return
-    rows = [_row(run) for run in runs]
-    st.dataframe(
-        rows,
-        hide_index=True,
-        column_config={
-            "open": st.column_config.LinkColumn("open", display_text="open"),
-            "NMI": st.column_config.NumberColumn(format="%.3f"),
-            "ACC": st.column_config.NumberColumn(format="%.3f"),
-            "W/T": st.column_config.NumberColumn(format="%.3f"),
-        },
-    )
+    looks = {
+        "open": st.column_config.LinkColumn(say("open"), display_text=say("open")),
+        "NMI": st.column_config.NumberColumn(format="%.3f"),
+        "ACC": st.column_config.NumberColumn(format="%.3f"),
+        "W/T": st.column_config.NumberColumn(format="%.3f"),
+    }
+    st.dataframe([say_keys(_row(run)) for run in runs], hide_index=True, column_config=say_keys(looks))
 
 
 def growing_table() -> None:
@@ -227,7 +223,7 @@ def _row(run: Run) -> dict[str, Any]:
     try:
         about, records = run.description(), run.round_metrics()
     except Problem as problem:
-        return {"run": run.name, "state": f"cannot be read: {problem.why}"}
+        return {"run": run.name, "state": say(f"cannot be read: {problem.why or problem.what}")}
     counting = _counting(records) if records else {}
     # a method that holds nothing out scores all its images
     prefix, images = ("", "all images") if "nmi" in counting else ("held_out_", "held-out images")
@@ -235,14 +231,14 @@ def _row(run: Run) -> dict[str, Any]:
     return {
         "run": run.name,
         "open": address_of(run),
-        "state": "shipped" if run.is_shipped() else run.status().state,
-        "method": about.method,
-        "images": about.dataset_title,
+        "state": say("shipped" if run.is_shipped() else run.status().state),
+        "method": say(title_of_method(about.method)),
+        "data set": say(about.dataset_title),
         "seed": about.seed,
         "rounds": len(records),
         "NMI": nmi,
         "ACC": acc,
-        "scored on": "–" if nmi is None and acc is None else images,
+        "scored on": "–" if nmi is None and acc is None else say(images),
         "W/T": counting.get("within_share"),
         "made": about.created[:10],
     }

@@ -61,14 +61,26 @@ def say_problem(problem: Problem) -> str:
 
 
 def say_figure(figure: Any) -> Any:
-    """A plotly figure with every text of its titles, axes, legends, annotations and hover boxes said, in place; returns it."""
+    """The plotly figure itself in English, else a copy with its titles, axes, legends, annotations and hover boxes said."""
     if language() == "en":
         return figure
     said = _say_within(figure.to_plotly_json())
     return type(figure)(said)
 
 
-_SPOKEN = {"text", "name", "hovertemplate", "title", "ticktext", "hovertext", "labels", "label", "x", "y"}
+_SPOKEN = {
+    "text",
+    "name",
+    "hovertemplate",
+    "title",
+    "ticktext",
+    "hovertext",
+    "labels",
+    "label",
+    "x",
+    "y",
+    "categoryarray",
+}
 
 
 def _say_within(value: Any, *, spoken: bool = False) -> Any:

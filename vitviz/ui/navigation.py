@@ -28,6 +28,8 @@ _WITH_ROUNDS = "deep_clustering"
 METHOD_PAGES = {noun: noun if noun in ("supertokens", "subspace", "coat") else _WITH_ROUNDS for noun in CONFIGS}
 """The page that shows the runs of a method: its own, or that of everything with rounds."""
 
+_TITLES = {name: title for entries in SECTIONS.values() for name, title, _ in entries}
+_WITHOUT_PAGE = {"idec": "IDEC", "spectral": "Spectral clustering"}
 _NEED_WEIGHTS = ("supertokens", "subspace", "coat")
 
 
@@ -36,6 +38,11 @@ def address_of(run: Run) -> str:
     known = METHOD_PAGES.get(run.description().method, "")
     is_bare = known in _NEED_WEIGHTS and run.is_scores_only() and run.status().state == "finished"
     return f"compare?table=own&runs={run.name}" if is_bare else f"{known}?run={run.name}"
+
+
+def title_of_method(noun: str) -> str:
+    """What a method is called in English: as its page, else by a name of its own, else by its noun."""
+    return {**_TITLES, **_WITHOUT_PAGE}.get(noun, noun)
 
 
 def is_shown(run: Run) -> bool:

@@ -147,9 +147,10 @@ def chart(figure, *, key: str, alt: str = "") -> None:
 
     ``alt``: what it shows, for who cannot see it; what the figure itself tells when empty.
     """
-    words = [alt] if alt else describe(figure)
+    said = say_figure(figure)
+    words = [alt] if alt else describe(said)
     alt = " ".join(say(sentence) for sentence in words)
-    shown = with_recipe(say_figure(figure), key)
+    shown = with_recipe(said, key)
     config = {"displaylogo": False, "toImageButtonOptions": picture_options(shown, key), "responsive": True}
     st.plotly_chart(shown, key=f"chart_{key}", config=config, alt=alt)
     offer_figure_files(figure, key=key)

@@ -3,10 +3,16 @@
 const LISTS = "[data-testid=stSidebarNavItems]";
 const SECTION = "[data-testid=stNavSectionHeader]";
 const SCROLLED = "[data-testid=stTable] > div, [data-testid=stCode] pre, pre";
+const LINES = `
+  html[lang=ko], html[lang=ko]:root body :is(h1, h2, h3, p, li, th, td, label, button, summary) {
+    word-break: keep-all;
+    overflow-wrap: break-word;
+  }`;
+const lines = new CSSStyleSheet();
 const frames = new WeakMap();
 
 export default function frame({ parentElement, data }) {
-  document.documentElement.lang = data.language;
+  speak(data.language);
   const outside = parentElement.getRootNode().host ?? parentElement;
   outside.closest("[data-testid=stElementContainer]")?.style.setProperty("display", "none");
   if (!frames.has(parentElement)) frames.set(parentElement, watch());
@@ -15,6 +21,14 @@ export default function frame({ parentElement, data }) {
     frames.get(parentElement)?.();
     frames.delete(parentElement);
   };
+}
+
+/** A screen reader changes its voice, and lines of Korean break between words, for which Streamlit's own rules are overruled. */
+function speak(language) {
+  document.documentElement.lang = language;
+  if (document.adoptedStyleSheets.includes(lines)) return;
+  lines.replaceSync(LINES);
+  document.adoptedStyleSheets.push(lines);
 }
 
 /** Mend now, and once a picture of the screen after whatever changes; returns what ends it. */

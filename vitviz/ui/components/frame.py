@@ -10,7 +10,7 @@ _component = st.components.v2.component("vitviz.frame", js=read_assets("frame.js
 def mend_frame(language: str) -> None:
     """Once a page, before anything that may stop it: shows nothing itself.
 
-    The page says that it speaks ``language`` (``en``, ``ko``), the sections of the navigation are groups that a keyboard can
-    fold, and what scrolls sideways can have the focus.
+    The page says that it speaks ``language`` (``en``, ``ko``) and breaks its lines as that does, the sections of the
+    navigation are groups that a keyboard can fold, and what scrolls sideways can have the focus.
     """
     _component(key="frame", data={"language": language})
