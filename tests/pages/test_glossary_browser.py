@@ -3,7 +3,6 @@
 import pytest
 
 BUBBLE = ".vitviz-bubble"
-FOUND = "() => CSS.highlights.get('vitviz-term')?.size > 0"
 # the middle of the first term that is written so
 PLACE = """written => {
   for (const range of CSS.highlights.get("vitviz-term")) {
@@ -15,8 +14,9 @@ PLACE = """written => {
   }
   throw new Error(`${written} is no term here`);
 }"""
-WRITTEN = """sentence => [...CSS.highlights.get("vitviz-term") ?? []].some(
-  range => range.startContainer.isConnected && range.startContainer.data.includes(sentence)
+WRITTEN = """written => [...CSS.highlights.get("vitviz-term") ?? []].some(
+  range => range.startContainer.isConnected
+    && range.startContainer.data.slice(range.startOffset, range.endOffset) === written
 )"""
 NOW = """() => [...CSS.highlights.get("vitviz-term-now") ?? []].map(range => range.startContainer.data.slice(
   range.startOffset, range.endOffset
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.browser
 
 def test_a_term_is_explained_with_its_equation_by_pointer_and_by_keyboard(open_at, shipped_server):
     page = open_at(f"{shipped_server.address}/lessons")
-    page.wait_for_function(FOUND)
+    page.wait_for_function(WRITTEN, arg="embedding")
     bubble = page.locator(BUBBLE)
     page.clock.install()
     page.mouse.move(*page.evaluate(PLACE, "embedding"))
@@ -45,6 +45,10 @@ def test_a_term_is_explained_with_its_equation_by_pointer_and_by_keyboard(open_a
     assert bubble.is_visible()
     page.keyboard.press("Escape")
     assert bubble.is_hidden()
+    left, top = page.evaluate(PLACE, "embedding")
+    page.mouse.move(left + 2, top)
+    page.clock.run_for(1_000)
+    assert bubble.is_hidden()
 
     page.clock.resume()
     button = page.locator(".vitviz-terms")
@@ -60,7 +64,7 @@ def test_a_term_is_explained_with_its_equation_by_pointer_and_by_keyboard(open_a
     assert bubble.is_hidden()
 
     page.get_by_role("radio", name="KO").click()
-    page.wait_for_function(WRITTEN, arg="임베딩을")
+    page.wait_for_function(WRITTEN, arg="임베딩")
     page.mouse.move(*page.evaluate(PLACE, "임베딩"))
     bubble.wait_for()
     assert "ViT 딥 클러스터링, 식 (4)" in bubble.inner_text()

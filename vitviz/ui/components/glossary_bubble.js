@@ -36,8 +36,7 @@ class GlossaryBubble {
     this.found = new GlossaryTerms(glossary);
     this.words = glossary.words;
     this.source = source;
-    this.shown = this.last = this.over = null;
-    this.timer = 0;
+    this.shown = this.last = this.over = this.awaited = this.dismissed = null;
     this.#build();
     this.#listen(signal);
     this.#watch(signal);
@@ -97,13 +96,13 @@ class GlossaryBubble {
 
   #point(event) {
     if (event.pointerType === "touch" || document.activeElement === this.button) return;
-    if (this.bubble.contains(event.target)) return this.#after(0, null);
-    const term = this.found.at(event.target, event.clientX, event.clientY);
-    this.#mark(term ? event.target.closest("p, li") : null);
-    if (term && term === this.shown) this.#after(0, null);
-    else if (term) this.#after(OPEN_AFTER, () => this.open(term));
-    else if (this.shown) this.#after(CLOSE_AFTER, () => this.close());
-    else this.#after(0, null);
+    const isOnBubble = this.bubble.contains(event.target);
+    const term = isOnBubble ? this.shown : this.found.at(event.target, event.clientX, event.clientY);
+    this.#mark(term && !isOnBubble ? event.target.closest("p, li") : null);
+    if (term !== this.dismissed) this.dismissed = null;
+    if (term === this.shown || term === this.dismissed || (!term && !this.shown)) this.#wait(null);
+    else if (term) this.#wait(term, OPEN_AFTER, () => this.open(term));
+    else this.#wait("close", CLOSE_AFTER, () => this.close());
   }
 
   /** The block whose term is under the pointer, for its cursor. */
@@ -114,13 +113,16 @@ class GlossaryBubble {
     this.over = block;
   }
 
-  /** One thing is waited for at a time; the same again does not begin anew. */
-  #after(delay, act) {
-    const isOpening = delay === OPEN_AFTER;
-    if (act && this.timer && !isOpening) return;
+  /** One thing is waited for at a time, `what`; the same again does not begin anew, null waits for nothing. */
+  #wait(what, delay, act) {
+    if (what && what === this.awaited) return;
     clearTimeout(this.timer);
-    this.timer = 0;
-    if (act) this.timer = setTimeout(() => ((this.timer = 0), act()), delay);
+    this.awaited = what;
+    if (!what) return;
+    this.timer = setTimeout(() => {
+      this.awaited = null;
+      act();
+    }, delay);
   }
 
   #tap(event) {
@@ -134,6 +136,7 @@ class GlossaryBubble {
     if (event.key !== "Escape" || !this.shown) return;
     event.stopPropagation();
     event.preventDefault();
+    this.dismissed = this.shown; // and stays away until the pointer has left the term
     this.close();
   }
 
@@ -175,7 +178,7 @@ class GlossaryBubble {
   }
 
   close() {
-    this.#after(0, null);
+    this.#wait(null);
     this.shown = null;
     this.bubble.hidden = true;
     CSS.highlights.delete("vitviz-term-now");

@@ -5,10 +5,12 @@ const PROSE = ":is([data-testid=stMarkdown], [data-testid=stCaptionContainer], [
 const NO_PROSE = "a, button, code, pre, label, summary, .katex, h1, h2, h3, h4, h5, h6, [data-testid=stSidebar]";
 const TERM_STYLE = `
   ::highlight(vitviz-term) { text-decoration: underline dotted 1px; }
+  [data-testid=stMain] ${PROSE} { text-underline-offset: 0.25em; }
   ::highlight(vitviz-term-now) { text-decoration: underline solid 2px; background-color: color-mix(in srgb, currentColor 14%, transparent); }
   [data-vitviz-over-term], [data-vitviz-over-term] * { cursor: help; }
 `;
 const MOST_BLOCKS = 400;
+const FEWEST_WORDS = 4; // fewer are a label, as "round 3" under a picture
 
 /** Finds the terms of `glossary` in the document; `blocks` is what was found last, `terms` all of it in reading order. */
 class GlossaryTerms {
@@ -50,6 +52,8 @@ class GlossaryTerms {
   /** The first time of each term in a block. */
   #find(texts, page) {
     const terms = new Map();
+    const whole = texts.map((one) => one.text).join("");
+    if (whole.trim().split(/\s+/).length < FEWEST_WORDS) return [];
     for (const { node, text } of texts) {
       for (const match of text.matchAll(this.pattern)) {
         const entry = this.#meaning(match[0], page);
