@@ -18,7 +18,19 @@ from benchmarks.table import Row, main
 
 BOUND = 1.5
 """Seconds, on two cores named in ``docs/results.md``."""
-PAGES = ("", "supertokens", "attention", "deep_clustering", "subspace", "coat", "compare", "train", "runs")
+PAGES = (
+    "",
+    "lessons",
+    "glossary",
+    "supertokens",
+    "attention",
+    "deep_clustering",
+    "subspace",
+    "coat",
+    "compare",
+    "train",
+    "runs",
+)
 _WATCH = """
 window.largest = 0;
 new PerformanceObserver((list) => {

@@ -4,7 +4,18 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("/", "/runs", "/train", "/compare", "/deep_clustering", "/subspace", "/supertokens", "/attention", "/coat")
+PAGES = (
+    "/",
+    "/glossary",
+    "/runs",
+    "/train",
+    "/compare",
+    "/deep_clustering",
+    "/subspace",
+    "/supertokens",
+    "/attention",
+    "/coat",
+)
 VIEWS = {
     "/deep_clustering": ("Curves", "Clusters", "Movers", "Your image"),
     "/subspace": ("One image", "Steps", "Spectrum", "Channels", "What if"),

@@ -11,7 +11,7 @@ from vitviz.ui.language import say
 _PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 SECTIONS: dict[str, list[tuple[str, str, str]]] = {
-    "": [("home", "Home", "home"), ("lessons", "Lessons", "school")],
+    "": [("home", "Home", "home"), ("lessons", "Lessons", "school"), ("glossary", "Glossary", "menu_book")],
     "Explore": [
         ("supertokens", "Super tokens", "bubble_chart"),
         ("attention", "Attention", "visibility"),

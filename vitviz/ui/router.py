@@ -6,6 +6,7 @@ import streamlit as st
 
 from vitviz.ui import navigation
 from vitviz.ui.components.frame import mend_frame
+from vitviz.ui.glossary import glossary_address
 from vitviz.ui.language import language, pick_language
 from vitviz.ui.lessons import follow_lesson
 from vitviz.ui.memory import settle_memory
@@ -16,7 +17,7 @@ _ASSETS = Path(__file__).parent / "assets"
 st.set_page_config(page_icon=str(_ASSETS / "icon.png"), layout="wide")
 pick_language()
 with st.sidebar:
-    mend_frame(language())
+    mend_frame(language(), glossary_address())
 page = st.navigation(navigation.pages())
 st.set_page_config(page_title=f"{page.title} · vitviz")
 st.logo(str(_ASSETS / "logo.png"), icon_image=str(_ASSETS / "icon.png"), size="large")

@@ -15,10 +15,17 @@ export default function frame({ parentElement, data }) {
   speak(data.language);
   const outside = parentElement.getRootNode().host ?? parentElement;
   outside.closest("[data-testid=stElementContainer]")?.style.setProperty("display", "none");
-  if (!frames.has(parentElement)) frames.set(parentElement, watch());
+  const known = frames.get(parentElement) ?? { unwatch: watch() };
+  frames.set(parentElement, known);
+  if (known.glossary !== data.glossary) {
+    known.silence?.();
+    known.silence = explainTerms(data.glossary, outside);
+    known.glossary = data.glossary;
+  }
   return () => {
     if (parentElement.isConnected) return;
-    frames.get(parentElement)?.();
+    known.unwatch();
+    known.silence();
     frames.delete(parentElement);
   };
 }
