@@ -5,7 +5,7 @@ import pytest
 
 from vitviz.errors import Problem
 from vitviz.explain import film_strip
-from vitviz.explain.film_strip import attention_of, film_of, has_attention, heat_over, nearest_rows
+from vitviz.explain.film_strip import attention_of, film_of, heat_over, nearest_rows, rounds_with_attention
 from vitviz.explain.restoration import restore_samples
 from vitviz.runs.folder import Run, shipped_root
 
@@ -60,7 +60,7 @@ def test_attention_of_the_rounds_is_that_of_cls_in_the_last_layer(digits):
     from vitviz.explain.preprocessing import prepare
 
     rounds, pixels = np.array([0, 6]), np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    assert has_attention(digits, rounds)
+    assert rounds_with_attention(digits, rounds).tolist() == rounds.tolist()
     maps = attention_of(digits, rounds, pixels)
     opened = load_run_model(digits, 6)
     fed = prepare(opened.model, pixels, opened.preprocessing)[0][0]
@@ -76,8 +76,12 @@ def test_attention_stops_when_it_is_told_to(digits):
 
 
 def test_an_autoencoder_and_a_run_without_weights_have_no_attention(make_run):
-    assert not has_attention(Run(shipped_root() / "digits-unsupervised"), np.array([0]))
-    assert not has_attention(make_run(), np.array([0]))
+    assert not len(rounds_with_attention(Run(shipped_root() / "digits-unsupervised"), np.array([0])))
+    assert not len(rounds_with_attention(make_run(), np.array([0])))
+
+
+def test_of_a_run_handed_on_small_the_first_and_the_last_round_have_attention():
+    assert rounds_with_attention(Run(shipped_root() / "cifar10-laptop"), np.arange(6)).tolist() == [0, 5]
 
 
 def test_heat_lies_half_over_the_picture_and_every_map_reaches_its_own_maximum():

@@ -86,9 +86,10 @@ def attention_of(
     return np.stack(maps).astype(np.float32)
 
 
-def has_attention(run: Run, rounds: np.ndarray) -> bool:
-    """Whether :func:`attention_of` can be asked: a vision transformer that kept the weights of these rounds."""
-    return run.description().method == "deep_clustering" and all(run.has_weights(int(index)) for index in rounds)
+def rounds_with_attention(run: Run, rounds: np.ndarray) -> np.ndarray:
+    """Those of ``rounds`` that :func:`attention_of` can be asked for: of a vision transformer that kept their weights."""
+    is_vit = run.description().method == "deep_clustering"
+    return np.array([index for index in rounds if is_vit and run.has_weights(int(index))], int)
 
 
 def heat_over(picture: np.ndarray, maps: np.ndarray, colors: tuple[str, ...], *, side: int = 64) -> np.ndarray:

@@ -34,11 +34,11 @@ def show(run: Run) -> None:
         _head(run, sample)
         film = film_of(run, sample)
         picture = _picture(run, sample)
-        maps = _attention(run, film, picture)
+        lit, maps = _attention(run, film, picture)
         addresses, projection = run_addresses(run), run.projection()
         film_strip(
             key=f"film_{run.name}",
-            frames=_frames(run, film),
+            frames=_frames(run, film, lit),
             sample=sample,
             tile_url=addresses.tile,
             map_url=addresses.map if projection is not None else None,
@@ -81,8 +81,8 @@ def _head(run: Run, sample: int) -> None:
         st.caption(say("the images of this data set are not on this machine"))
 
 
-def _frames(run: Run, film: Film) -> list[dict[str, Any]]:
-    """What the component is told of every round."""
+def _frames(run: Run, film: Film, lit: np.ndarray) -> list[dict[str, Any]]:
+    """What the component is told of every round; ``lit`` are the rounds whose attention is shown."""
     names, samples, about = run_views.said_names(run), run.samples(), run.description()
     colors = cluster_colors(len(names))
     title, note = say("round {round}: {cluster}"), say("image {number}, {cluster}")
@@ -102,22 +102,25 @@ def _frames(run: Run, film: Film) -> list[dict[str, Any]]:
             "margin": round(float(film.margins[place]), 3),
             "kin": None if np.isnan(film.kin[place]) else round(float(film.kin[place]), 3),
             "neighbors": [neighbor(row, run.round(int(index)).matched_labels) for row in film.neighbors[place]],
+            "attention": lit.tolist().index(index) if index in lit else None,
         }
         for place, index in enumerate(film.rounds)
     ]
 
 
-def _attention(run: Run, film: Film, picture: np.ndarray | None) -> np.ndarray | None:
-    """The attention of every round, once it was asked for; a sentence where there can be none."""
+def _attention(run: Run, film: Film, picture: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The rounds whose attention can be shown, and it, once it was asked for; a sentence where some or all cannot."""
+    rounds = explain.rounds_with_attention(run, film.rounds)
     if picture is None:
-        return None
-    if not explain.has_attention(run, film.rounds):
-        st.caption(say(words.NO_ATTENTION))
-        return None
-    return result_of(
+        return rounds, None
+    if len(rounds) < len(film.rounds):
+        st.caption(say(words.some_attention(rounds) if len(rounds) else words.NO_ATTENTION))
+    if not len(rounds):
+        return rounds, None
+    return rounds, result_of(
         f"film-{run.name}-{version_of(run)}-{film.sample}",
         "Attention of every round",
-        lambda on_progress: explain.attention_of(run, film.rounds, picture, on_progress),
+        lambda on_progress: explain.attention_of(run, rounds, picture, on_progress),
         begin=False,
         button="Look where the network of each round looks",
     )

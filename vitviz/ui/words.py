@@ -241,6 +241,11 @@ def picked_title(numbers: Sequence[int], count: int, names: Sequence[str]) -> st
     return f"**{count:,} images go from {first} at round {index} to {others[0]} at round {index + 1}**"
 
 
+def some_attention(rounds: np.ndarray) -> str:
+    """Why some frames show no attention."""
+    return f"The run kept the weights of {rounds_sentence(rounds)} alone, so attention is shown there."
+
+
 def small_copy_sentence(run: Run) -> str:
     """What neighbours and restored images rest on in a run that was handed on small; empty for a whole one."""
     basis = run.round(0).basis

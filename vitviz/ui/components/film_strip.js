@@ -38,7 +38,8 @@ function makeFrame(frame, place, data) {
   const pictures = element("div", { class: "pictures" });
   for (const kind of ["restored", "attention"]) {
     const address = data[`${kind}_url`];
-    if (address) pictures.append(cutOut(address, place, data.frames.length, fill(words[`${kind}_alt`], frame), words[kind]));
+    const [at, count] = kind === "attention" ? [frame.attention, data.num_attention] : [place, data.frames.length];
+    if (address && at !== null) pictures.append(cutOut(address, at, count, fill(words[`${kind}_alt`], frame), words[kind]));
   }
   if (pictures.childElementCount) made.append(pictures);
   return made;

@@ -41,10 +41,12 @@ def film_strip(
 
     Args:
         frames: mappings with ``round``, ``title`` (said already), ``color`` (``#rrggbb``), ``margin`` in 0..1, ``kin`` in 0..1 or
-            None, and ``neighbors``, mappings with ``id`` (row of the run) and ``note`` (said already).
+            None, ``attention``, the place in the picture of attention or None, and ``neighbors``, mappings with ``id`` (row of
+            the run) and ``note`` (said already).
         sample: row of the image in the run.
         map_url: of the round map's buffer, from ``vitviz.ui.routes.run_addresses``; no small maps when None.
-        restored_url, attention_url: of a picture that holds one square a frame, from left to right; None leaves them out.
+        restored_url, attention_url: of a picture that holds one square a frame (of attention: a frame that has it), from left
+            to right; None leaves them out.
     """
     _component(
         key=key,
@@ -55,6 +57,7 @@ def film_strip(
             "map_url": map_url or "",
             "restored_url": restored_url or "",
             "attention_url": attention_url or "",
+            "num_attention": sum(frame["attention"] is not None for frame in frames),
             "words": {name: say(text) for name, text in WORDS.items()},
         },
     )

@@ -41,7 +41,7 @@ class GlossaryTerms {
   at(target, x, y) {
     const block = target instanceof Element ? target.closest("p, li") : null;
     const terms = this.blocks.get(block)?.terms ?? [];
-    return terms.find((term) => rectsOf(term).some((box) => isInside(box, x, y)));
+    return terms.find((term) => this.terms.includes(term) && rectsOf(term).some((box) => isInside(box, x, y)));
   }
 
   clear() {
@@ -49,7 +49,7 @@ class GlossaryTerms {
     this.#draw();
   }
 
-  /** The first time of each term in a block. */
+  /** The first time of each term in a block; of those {@link #draw} takes the first of the page. */
   #find(texts, page) {
     const terms = new Map();
     const whole = texts.map((one) => one.text).join("");
@@ -71,7 +71,11 @@ class GlossaryTerms {
   }
 
   #draw() {
-    this.terms = [...this.blocks.values()].flatMap((block) => block.terms);
+    const first = new Map();
+    for (const term of [...this.blocks.values()].flatMap((block) => block.terms)) {
+      if (!first.has(term.entry)) first.set(term.entry, term);
+    }
+    this.terms = [...first.values()];
     CSS.highlights.set("vitviz-term", new Highlight(...this.terms.map((term) => term.range)));
   }
 }
