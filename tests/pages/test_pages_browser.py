@@ -330,9 +330,9 @@ def test_the_selection_can_be_taken_away_as_a_table(visit):
 # Other walks
 
 
-def test_a_card_of_the_home_page_opens_its_run(visit):
+def test_a_run_of_a_paper_on_the_home_page_opens_it(visit):
     page = visit("/")
-    page.get_by_role("link", name="Step through it").nth(1).click()
+    page.get_by_role("link", name="Digits, started too early").click()
     page.wait_for_url("**/deep_clustering?run=digits-half-trained*")
     page.get_by_text("warnings").wait_for()
     assert "Digits, started too early" in page.locator("[data-testid=stSidebar]").inner_text()
