@@ -24,7 +24,7 @@ def main() -> None:
         show_teasers(runs)
     show_ways(runs)
     show_papers(runs)
-    gallery.make_your_own()
+    gallery.make_your_own(highlighted=False)
 
 
 main()

@@ -51,7 +51,9 @@ LIGHT_MODULES = (
     "vitviz.data.decoding_apart",
     "vitviz.runs.folder",
     "vitviz.explain.deep_clustering",
+    "vitviz.explain.teasers",
     "vitviz.ui.pickers",
+    "vitviz.ui.home_teasers",
 )
 
 

@@ -11,20 +11,23 @@ from vitviz.ui.home_words import counted as _counting
 from vitviz.ui.language import say
 from vitviz.ui.navigation import address_of, page
 
+COMMANDS = (
+    "python -m vitviz train deep_clustering --preset digits --set seed=1 --run my-digits",
+    "python -m vitviz train deep_clustering --set dataset=path/to/folder --set num-clusters=5 --run my-photos",
+    "python -m vitviz train supertokens --set dataset=path/to/folder --run my-tokens",
+    "python -m vitviz runs",
+)
 
-def make_your_own() -> None:
-    """The lines that make and list runs."""
+
+def make_your_own(*, highlighted: bool = True) -> None:
+    """The lines that make and list runs; ``highlighted`` keeps the browser busy, so not where a page must be there at once."""
     st.header(say("Make your own"))
     st.markdown(say("On the page Train, or in a terminal beside the app; the page Runs shows the run while it grows."))
     st.page_link(page("train"), label=say("Train a run"), icon=":material/model_training:")
-    st.code(
-        "python -m vitviz train deep_clustering --preset digits --set seed=1 --run my-digits\n"
-        "python -m vitviz train deep_clustering --set dataset=path/to/folder --set num-clusters=5 --run my-photos\n"
-        "python -m vitviz train supertokens --set dataset=path/to/folder --run my-tokens\n"
-        "python -m vitviz runs",
-        language=None,
-        wrap_lines=True,
-    )
+    if highlighted:
+        st.code("\n".join(COMMANDS), language=None, wrap_lines=True)
+    else:
+        st.markdown("\n".join(f"* `{line}`" for line in COMMANDS))
 
 
 def table(runs: Sequence[Run]) -> None:

@@ -50,6 +50,7 @@ class LiveMap {
     Object.assign(this, { latest, mapUrl: this.data.map_url });
     this.range.setAttribute("aria-label", this.data.words.round);
     this.caption.textContent = this.data.caption;
+    this.root.style.height = `${this.data.height}px`;
     this.tellPlaying();
     return isOther ? this.load() : this.tell();
   }

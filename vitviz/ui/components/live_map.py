@@ -20,6 +20,9 @@ WORDS = {
     "failed": "The map could not be loaded. Reload the page to try again.",
 }
 
+HEIGHT = 466
+"""Pixels, kept free from the start, so that nothing below jumps when the map arrives."""
+
 _component = st.components.v2.component(
     "vitviz.live_map",
     css=read_assets("shared.css", "live_map.css"),
@@ -68,7 +71,9 @@ def live_map(
             "notes": list(notes),
             "change": change,
             "caption": caption,
+            "height": HEIGHT,
             "words": {name: say(text) for name, text in WORDS.items()},
         },
+        height=HEIGHT,
         on_opened_change=lambda: None,
     ).opened
