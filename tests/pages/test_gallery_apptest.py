@@ -1,8 +1,6 @@
 """The first page and the table of runs: what is scored on which images, over runs of every method."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -174,23 +172,6 @@ def test_every_small_picture_has_words_and_leads_to_the_page_it_is_of():
     assert len(pictures) == 6 and all(picture["alt"] and picture["caption"] for picture in pictures)
     kept = [find_kept(picture["url"].rpartition("/")[2]) for picture in pictures]
     assert all(0 < len(one.content) < 150_000 for one in kept)
-
-
-def test_the_first_page_is_drawn_without_a_heavy_library():
-    code = (
-        "import sys\n"
-        "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(ROUTER)!r}, default_timeout=60).run()\n"
-        "assert not app.exception and len(app.get('bidi_component')) > 3\n"
-        "print(sorted({name.partition('.')[0] for name in sys.modules}))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROUTER.parents[2], capture_output=True, text=True, check=True
-    )
-    assert "vitviz" in done.stdout
-    assert [
-        name for name in ("torch", "timm", "umap", "numba", "sklearn", "skimage") if f"'{name}'" in done.stdout
-    ] == []
 
 
 def test_without_the_shipped_runs_the_newest_that_has_a_map_is_shown(copy_run, nothing_shipped):

@@ -189,7 +189,7 @@ def test_a_deep_link_as_the_first_request_shows_its_page_with_the_navigation(vis
 
 def test_home_and_map_load_no_heavy_library_and_nobody_else_can_reach_the_server(visit, start):
     server = start()
-    assert "Step through it" in visit("/", at=server).locator("[data-testid=stMain]").inner_text()
+    assert "Digits, step by step" in visit("/", at=server).locator("[data-testid=stMain]").inner_text()
     _map_of(visit("/deep_clustering", at=server))
     process = psutil.Process(server.pid)
     listening = [one.laddr.ip for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN]
