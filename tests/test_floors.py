@@ -54,7 +54,9 @@ LIGHT_MODULES = (
     "vitviz.data.decoding_apart",
     "vitviz.runs.folder",
     "vitviz.explain.deep_clustering",
+    "vitviz.explain.teasers",
     "vitviz.ui.pickers",
+    "vitviz.ui.home_teasers",
 )
 
 

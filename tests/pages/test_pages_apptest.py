@@ -100,10 +100,11 @@ def test_every_view_of_every_shipped_run_is_drawn(run, view):
     assert len(app.file_uploader) == (view == "Your image")
 
 
-def test_the_home_page_leads_to_the_lessons_that_are_shipped():
+def test_the_home_page_leads_to_the_runs_that_are_shipped():
     app = _open("home")
-    lessons = ("digits", "digits-half-trained", "digits-unsupervised", "digits-subspace-steps")
-    begun = [run for run in lessons if run in SHIPPED]
+    clustered = ("digits", "digits-half-trained", "digits-unsupervised")
+    others = ("clothing-supertoken", "digits-subspace-steps", "clothing-coat")
+    begun = [run for run in (*clustered, *others) if run in SHIPPED]
     links = [link.proto.query_string for link in app.get("page_link") if link.proto.query_string]
     assert links == [f"run={run}" for run in begun]
 

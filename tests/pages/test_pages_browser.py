@@ -189,7 +189,7 @@ def test_a_deep_link_as_the_first_request_shows_its_page_with_the_navigation(vis
 
 def test_home_and_map_load_no_heavy_library_and_nobody_else_can_reach_the_server(visit, start):
     server = start()
-    assert "Step through it" in visit("/", at=server).locator("[data-testid=stMain]").inner_text()
+    assert "Digits, step by step" in visit("/", at=server).locator("[data-testid=stMain]").inner_text()
     _map_of(visit("/deep_clustering", at=server))
     process = psutil.Process(server.pid)
     listening = [one.laddr.ip for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN]
@@ -330,9 +330,9 @@ def test_the_selection_can_be_taken_away_as_a_table(visit):
 # Other walks
 
 
-def test_a_card_of_the_home_page_opens_its_run(visit):
+def test_a_run_of_a_paper_on_the_home_page_opens_it(visit):
     page = visit("/")
-    page.get_by_role("link", name="Step through it").nth(1).click()
+    page.get_by_role("link", name="Digits, started too early").click()
     page.wait_for_url("**/deep_clustering?run=digits-half-trained*")
     page.get_by_text("warnings").wait_for()
     assert "Digits, started too early" in page.locator("[data-testid=stSidebar]").inner_text()

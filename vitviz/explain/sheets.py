@@ -1,7 +1,5 @@
 """Many small pictures as one: a sheet with transparent gaps that suits a light and a dark page."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 
@@ -22,19 +20,3 @@ def contact_sheet(images: np.ndarray, *, columns: int, cell: int = 64, gap: int 
         sheet[top : top + height, left : left + width, :3] = tile
         sheet[top : top + height, left : left + width, 3] = 255
     return sheet
-
-
-def map_thumbnail(points: np.ndarray, labels: np.ndarray, colors: Sequence[str], *, size: int = 200) -> np.ndarray:
-    """A map as a small picture: points (N, 2) as dots in the colour (``#rrggbb``) of their label (N,), clear elsewhere.
-
-    Returns: (size, size, 4) uint8, RGBA. The scale is that of these points alone.
-    """
-    low, high = points.min(axis=0), points.max(axis=0)
-    scaled = (points - (low + high) / 2) / max((high - low).max(), 1e-9) * 0.92 + 0.5
-    columns, rows = np.clip((scaled * [1, -1] + [0, 1]) * size, 1, size - 2).astype(int).T
-    palette = np.array([[int(color[start : start + 2], 16) for start in (1, 3, 5)] for color in colors], dtype=np.uint8)
-    picture = np.zeros((size, size, 4), dtype=np.uint8)
-    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        picture[rows + down, columns + right, :3] = palette[labels]
-        picture[rows + down, columns + right, 3] = 255
-    return picture

@@ -5,9 +5,9 @@ const PAUSE_MS = 350;
 const PAGE_MS = 900; // a round's time when motion is to be reduced
 
 class Motion {
-  /** `on` has frame(), round(), rest() and playing(): what to do when each changes. */
-  constructor(numRounds, start, on) {
-    Object.assign(this, { numRounds, on, travel: null, playing: false, frame: 0 });
+  /** `on` has frame(), round(), rest() and playing(): what to do when each changes. `pace`: milliseconds of a journey and of a stop. */
+  constructor(numRounds, start, on, pace = { travel: MOTION_MS, pause: PAUSE_MS }) {
+    Object.assign(this, { numRounds, on, pace, travel: null, playing: false, frame: 0 });
     this.place = this.target = this.shown = this.clamp(start);
   }
 
@@ -34,7 +34,7 @@ class Motion {
   travelTo(round) {
     this.target = this.clamp(round);
     const distance = Math.abs(this.target - this.place);
-    const length = prefersLessMotion() ? 0 : MOTION_MS * Math.min(2, Math.sqrt(distance));
+    const length = prefersLessMotion() ? 0 : this.pace.travel * Math.min(2, Math.sqrt(distance));
     this.travel = { from: this.place, since: performance.now(), length };
     this.requestFrame();
   }
@@ -65,7 +65,7 @@ class Motion {
 
   arrive() {
     if (this.playing && this.target < this.numRounds - 1) {
-      this.timer = setTimeout(() => this.travelTo(this.target + 1), prefersLessMotion() ? PAGE_MS : PAUSE_MS);
+      this.timer = setTimeout(() => this.travelTo(this.target + 1), prefersLessMotion() ? PAGE_MS : this.pace.pause);
       return;
     }
     this.setPlaying(false);
