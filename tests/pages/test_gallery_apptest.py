@@ -131,7 +131,7 @@ def test_c_is_shown_as_the_images_come_and_by_cluster(express, nothing_shipped):
 
 def test_the_papers_follow_each_other_with_their_shipped_runs(express):
     express()
-    shipped = ("digits", "digits-half-trained", "digits-unsupervised", "clothing-supertoken", "digits-subspace-steps")
+    shipped = ("digits", "cifar10-laptop", "digits-half-trained", "clothing-supertoken", "digits-subspace-steps")
     assert _links_to_runs(_open("home")) == [f"run={name}" for name in (*shipped, "clothing-coat")]
 
 

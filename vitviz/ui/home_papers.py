@@ -22,7 +22,7 @@ _PAPERS = (
 """Page, title, and what is grouped and how."""
 
 _FIRST = (
-    *("digits", "digits-half-trained", "digits-unsupervised"),
+    *("digits", "cifar10-laptop", "digits-half-trained"),
     *("clothing-supertoken", "digits-subspace-steps", "clothing-coat"),
 )
 _MOST = 3  # runs of a paper
