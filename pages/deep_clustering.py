@@ -3,8 +3,9 @@
 import numpy as np
 import streamlit as st
 
+from vitviz.errors import Problem
 from vitviz.explain import deep_clustering as explain
-from vitviz.explain.placement import place_image
+from vitviz.explain.placement import check_placeable, place_image
 from vitviz.explain.restoration import nearest_training_images, restore_samples
 from vitviz.explain.seed_stability import mean_curve, seed_band
 from vitviz.explain.sheets import contact_sheet
@@ -12,7 +13,7 @@ from vitviz.figures import deep_clustering as figures
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import explorer, film_strip, river, run_moves, run_placement, run_views, words
 from vitviz.ui.choices import choose, choose_from
-from vitviz.ui.language import say
+from vitviz.ui.language import say, say_problem
 from vitviz.ui.missing_images import RESTORED_NEEDS, are_missing, offer_images
 from vitviz.ui.navigation import METHOD_PAGES
 from vitviz.ui.pickers import describe_run, pick_image, pick_run
@@ -185,6 +186,11 @@ def show_movers(run: Run, control: Run | None) -> None:
 
 
 def show_upload(run: Run, control: Run | None) -> None:
+    try:
+        check_placeable(run)
+    except Problem as problem:
+        st.info(say(words.no_placement(say_problem(problem))), icon=":material/info:")
+        return
     left, right = st.columns((1, 2))
     with left:
         picked = pick_image("placed")

@@ -16,6 +16,7 @@ from vitviz.ui import navigation
 ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
 SHIPPED = sorted(path.parent.name for path in shipped_root().glob("*/run.json"))
 CLUSTERED = [name for name in SHIPPED if Run(shipped_root() / name).description().method in ("deep_clustering", "idec")]
+PLACING = [name for name in CLUSTERED if Run(shipped_root() / name).has_weights(0)]
 PAGES = [name for entries in navigation.SECTIONS.values() for name, _, _ in entries]
 VIEWS = ("Map", "River", "Curves", "Clusters", "Movers", "Your image")
 CHARTS = {"Map": 0, "River": 0, "Curves": 5, "Clusters": 2, "Movers": 2, "Your image": 0}
@@ -97,7 +98,7 @@ def test_every_view_of_every_shipped_run_is_drawn(run, view):
     assert len(app.metric) == 4
     assert len(app.get("plotly_chart")) == CHARTS[view]
     assert (f"map_{run}" in _components(app)) == (view == "Map")
-    assert len(app.file_uploader) == (view == "Your image")
+    assert len(app.file_uploader) == (view == "Your image" and run in PLACING)
 
 
 def test_the_home_page_leads_to_the_runs_that_are_shipped():
@@ -327,18 +328,19 @@ def test_a_run_whose_images_are_gone_shows_all_that_needs_none(view, copy_run):
     assert len(app.error) == (view == "Clusters")
 
 
-def test_a_run_without_weights_says_how_to_keep_them(copy_run, digit):
+def test_a_run_without_weights_says_before_a_picture_is_given_how_to_keep_them(copy_run):
     run = copy_run("light")
     for weights in run.path.glob("rounds/*/weights.safetensors"):
         weights.unlink()
-    app = _upload(_png(digit), run="light")
-    assert "keep-round-weights=true" in _texts(app.error).replace("\\", "")
+    app = _view("Your image", "light")
+    assert "keep-round-weights=true" in _texts(app.info).replace("\\", "")
+    assert not app.file_uploader and not app.error
 
 
 # Pictures that somebody gives
 
 
-@pytest.mark.parametrize("run", CLUSTERED)
+@pytest.mark.parametrize("run", PLACING)
 def test_a_digit_that_is_given_is_named_and_placed(run, digit):
     app = _upload(_png(digit), run=run)
     assert not app.error

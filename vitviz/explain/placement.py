@@ -28,10 +28,21 @@ class Placement:
     restored: np.ndarray | None
 
 
+def check_placeable(run: Run) -> None:
+    """Raises Problem when no picture can be placed in ``run``: it kept no weights, or was handed on without embeddings."""
+    if not _rounds_with_weights(run):
+        raise Problem(f"run '{run.name}' kept no weights", "", "train it with keep-round-weights=true")
+    kept_embeddings(run, 0)
+
+
+def _rounds_with_weights(run: Run) -> list[int]:
+    return [index for index in range(run.num_rounds()) if run.has_weights(index)]
+
+
 def place_image(run: Run, pixels: np.ndarray, *, num_neighbors: int = 8) -> Placement:
     """Embed ``pixels`` (img_size, img_size, 3) uint8 with the network of every round that was kept, and look it up there.
 
-    Raises: Problem when the run kept the weights of no round, or the picture is not of the run's size.
+    Raises: Problem as :func:`check_placeable` does, or when the picture is not of the run's size.
     """
     from vitviz.training.methods import find_method
 
@@ -41,9 +52,8 @@ def place_image(run: Run, pixels: np.ndarray, *, num_neighbors: int = 8) -> Plac
             f"the picture is {pixels.shape[1]} x {pixels.shape[0]}",
             f"run '{run.name}' sees {about.img_size} px squares",
         )
-    rounds = [index for index in range(run.num_rounds()) if run.has_weights(index)]
-    if not rounds:
-        raise Problem(f"run '{run.name}' kept no weights", "", "train it with keep-round-weights=true")
+    check_placeable(run)
+    rounds = _rounds_with_weights(run)
     embed, projection = find_method(about.method).embed, run.projection()
     clusters, distances, points, neighbors, restored = [], [], [], [], []
     for index in rounds:

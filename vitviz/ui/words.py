@@ -166,6 +166,11 @@ def rounds_sentence(rounds: np.ndarray) -> str:
     return f"rounds {', '.join(map(str, rounds[:-1]))} and {rounds[-1]}"
 
 
+def no_placement(problem: str) -> str:
+    """Why this run takes no picture."""
+    return f"Pictures are placed in a run by its network. {safe_label(problem, max_length=300)}. Choose another run in the sidebar."
+
+
 def path_caption(num_shown: int, num_images: int, last: int) -> str:
     """What the path of an uploaded picture over the map shows."""
     shown = f"all {num_images:,} images" if num_shown == num_images else f"{num_shown:,} of {num_images:,} images"
