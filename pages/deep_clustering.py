@@ -10,6 +10,7 @@ from vitviz.explain.restoration import nearest_training_images, restore_samples
 from vitviz.explain.seed_stability import mean_curve, seed_band
 from vitviz.explain.sheets import contact_sheet
 from vitviz.figures import deep_clustering as figures
+from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import explorer, film_strip, river, run_moves, run_placement, run_views, words
 from vitviz.ui.choices import choose, choose_from
@@ -163,6 +164,8 @@ def show_cluster_change(run: Run, names: list[str]) -> None:
 def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> None:
     st.header(say("What the embedding still knows"))
     st.caption(say(f"{words.RESTORED} {words.small_copy_sentence(run)}".strip()))
+    if not has_embeddings(run):
+        return
     if are_missing(run):
         st.info(say(RESTORED_NEEDS), icon=":material/image_not_supported:")
         return

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from vitviz.clustering.matching import cluster_classes
 from vitviz.clustering.metrics import contingency
+from vitviz.config import to_plain
 from vitviz.errors import Problem
 from vitviz.runs.folder import Run
+from vitviz.training.configs import CONFIGS
 from vitviz.training.stopping import StopRule, loss_changes, stop_round
 
 Part = Literal["held out", "train", "all"]
@@ -92,21 +94,17 @@ def pair_of_curves(run: Run, control: Run | None, key: str, name: str) -> list[C
 
 def find_control(run: Run, runs: Sequence[Run]) -> Run | None:
     """The run among ``runs`` with the same data, method and settings but alpha = 0, or None."""
-    about = run.description()
-    wanted = {**about.settings, "cluster_weight": 0.0}
-    if about.settings.get("cluster_weight") == 0:
+    own = _settings_of(run)
+    if own.get("cluster_weight") == 0:
         return None
-    return next((other for other in _comparable(run, runs) if _same(other.description().settings, wanted)), None)
+    wanted = {**own, "cluster_weight": 0.0}
+    return next((other for other in _comparable(run, runs) if _same(_settings_of(other), wanted)), None)
 
 
 def find_other_seeds(run: Run, runs: Sequence[Run]) -> list[Run]:
     """Finished runs among ``runs`` that differ from ``run`` in nothing but the seed."""
-    wanted = run.description().settings
-    found = [
-        other
-        for other in _comparable(run, runs)
-        if _same(other.description().settings, {**wanted, "seed": None}, {"seed"})
-    ]
+    own = _settings_of(run)
+    found = [other for other in _comparable(run, runs) if _same(_settings_of(other), own, {"seed"})]
     return [other for other in found if other.description().seed != run.description().seed]
 
 
@@ -214,13 +212,19 @@ def _comparable(run: Run, runs: Sequence[Run]) -> list[Run]:
     return found
 
 
-_KEPT_APART = {"projection", "device", "keep_round_weights"}
+_KEPT_APART = {"projection", "device", "keep_round_weights", "compile"}
 
 
 def _same(settings: dict, wanted: dict, ignored: set[str] = frozenset()) -> bool:
     skipped = _KEPT_APART | ignored
     keys = (settings.keys() | wanted.keys()) - skipped
     return all(settings.get(key) == wanted.get(key) for key in keys)
+
+
+def _settings_of(run: Run) -> dict[str, Any]:
+    """All settings of a run; one that vitviz has learned since then was at its default."""
+    about = run.description()
+    return {**(to_plain(CONFIGS[about.method]()) if about.method in CONFIGS else {}), **about.settings}
 
 
 def series(run: Run, key: str) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from vitviz.errors import Problem
 from vitviz.explain.restoration import restore_samples
+from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run
 
 MOST_ROUNDS = 24
@@ -19,7 +20,8 @@ class Film:
 
     rounds (F,): all of them, or ``MOST_ROUNDS`` evenly spread from the first to the last; clusters (F,) matched ids; margins
     (F,) float32 in 0..1, 0 halfway between two centers; neighbors (F, k): rows of the images nearest in the embedding
-    (Euclidean), the nearest first; kin (F,) float32: the share of these that are of its class, NaN where it has none; restored
+    (Euclidean), the nearest first, none in a run without embeddings; kin (F,) float32: the share of these that are of its class,
+    NaN where that is not known; restored
     (F, H, W, 3) uint8 or None where a round kept no decoder.
     """
 
@@ -37,8 +39,11 @@ def film_of(run: Run, sample: int) -> Film:
     num_rounds, classes = run.num_rounds(), run.samples().classes
     rounds = np.unique(np.linspace(0, num_rounds - 1, min(num_rounds, MOST_ROUNDS)).round().astype(int))
     arrays = [run.round(index) for index in rounds]
-    neighbors = np.stack([nearest_rows(np.asarray(one.embeddings), sample, NUM_NEIGHBORS) for one in arrays])
-    kin = (classes[neighbors] == classes[sample]).mean(axis=1) if classes[sample] >= 0 else np.full(len(rounds), np.nan)
+    num = NUM_NEIGHBORS if has_embeddings(run) else 0
+    neighbors = np.stack([nearest_rows(np.asarray(one.embeddings), sample, num) for one in arrays])
+    kin = np.full(len(rounds), np.nan)
+    if classes[sample] >= 0 and num:
+        kin = (classes[neighbors] == classes[sample]).mean(axis=1)
     restored = None
     if all(one.decoder is not None for one in arrays):
         restored = np.concatenate([restore_samples(run, index, np.array([sample])) for index in rounds])

@@ -19,6 +19,7 @@ import numpy as np
 from vitviz.clustering.projection import LEAST_IMAGES
 from vitviz.errors import Problem
 from vitviz.explain.film_strip import Film, nearest_rows
+from vitviz.runs.compact import kept_embeddings
 from vitviz.runs.folder import Run
 
 NUM_NEIGHBORS = 15
@@ -42,12 +43,12 @@ class MapTrust:
 def trust_of_round(run: Run, index: int) -> MapTrust:
     """What the map of a round keeps of its embedding.
 
-    Raises: Problem when the run has no map or no such round, or too few images to rank.
+    Raises: Problem when the run has no map, no such round or no embeddings, or too few images to rank.
     """
     projection = run.projection()
     if projection is None or index >= min(run.num_rounds(), len(projection.points)):
         raise Problem(f"run '{run.name}' has no map of round {index}", "", "it is made at the end of the run")
-    return measure_trust(run.round(index).embeddings, projection.points[index])
+    return measure_trust(kept_embeddings(run, index), projection.points[index])
 
 
 def measure_trust(embeddings: np.ndarray, points: np.ndarray) -> MapTrust:

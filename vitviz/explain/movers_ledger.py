@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitviz.explain.deep_clustering import Movers, Part, classes_of_clusters, find_movers, part_of
+from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run
 
 NUM_NEIGHBORS = 15
@@ -63,7 +64,12 @@ def measure_kin(run: Run, movers: Movers, before: int, after: int) -> Kin:
 
 
 def kin_shares(run: Run, index: int, rows: np.ndarray, num_neighbors: int = NUM_NEIGHBORS) -> np.ndarray:
-    """The share of the nearest images (Euclidean, themselves left out) of ``rows`` (M,) that are of their class: (M,) float32."""
+    """The share of the nearest images (Euclidean, themselves left out) of ``rows`` (M,) that are of their class: (M,) float32.
+
+    NaN where the run was handed on without embeddings.
+    """
+    if not has_embeddings(run):
+        return np.full(len(rows), np.nan, np.float32)
     classes, known = run.samples().classes, np.asarray(run.round(index).embeddings, np.float32)
     num = min(num_neighbors, len(known) - 1)
     near = np.concatenate([np.zeros((0, num), int), *_nearest(known, rows, num)])

@@ -82,6 +82,11 @@ def compact_round(arrays: Round, num_components: int) -> tuple[Round, float]:
     )
 
 
+def has_embeddings(run: Run) -> bool:
+    """Whether the run, if it has a round, was handed on with any component of its embeddings."""
+    return run.num_rounds() > 0 and run.round(0).embeddings.shape[1] > 0
+
+
 def kept_embeddings(run: Run, index: int) -> np.ndarray:
     """The embeddings (N, D or C) float32 of a round. Raises Problem for a run handed on without them."""
     embeddings = np.asarray(run.round(index).embeddings, np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 from vitviz.errors import Problem
 from vitviz.explain.deep_clustering import classes_of_clusters
 from vitviz.runs.atomic import write_file
+from vitviz.runs.compact import kept_embeddings
 from vitviz.runs.folder import Run
 from vitviz.share.recipe import recipe_of, to_parquet
 
@@ -37,7 +38,7 @@ def write_atlas_table(run: Run, out: Path, *, round_index: int | None = None) ->
     columns = {
         "projection_x": np.asarray(projection.points[index][:, 0], np.float32),
         "projection_y": np.asarray(projection.points[index][:, 1], np.float32),
-        "neighbors": _neighbors(np.asarray(run.round(index).embeddings, np.float32)),
+        "neighbors": _neighbors(kept_embeddings(run, index)),
         **_known(run, index),
     }
     content = to_parquet(columns, recipe_of(run, f"map by {projection.engine}", {"round": index}))

@@ -25,6 +25,7 @@ from vitviz.explain.map_trust import trust_of_round
 from vitviz.explain.round_map import pack_column, pack_round_map
 from vitviz.explain.seed_stability import stability, version_with
 from vitviz.logs import log_incident
+from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.ui.kept import Kept, find_kept, kept_prefix
 
@@ -50,23 +51,25 @@ class RunAddresses:
     map: str
     margin: str
     tile: str
-    trust: str
-    continuity: str
+    trust: str | None
+    continuity: str | None
     stability: str | None
 
 
 def run_addresses(run: Run, others: Sequence[Run] = ()) -> RunAddresses:
     """The addresses of ``run`` as it is now; they change when rounds are added, so that caches may keep them for good.
 
-    ``others``: runs of the same settings with other seeds; without any there is no stability.
+    ``others``: runs of the same settings with other seeds; without any there is no stability. A run without embeddings has no
+    trust and no continuity.
     """
     start, version = f"{_prefix()}/runs/{run.name}", run.version()
+    is_whole = has_embeddings(run)
     return RunAddresses(
         map=f"{start}/map.bin?v={version}",
         margin=f"{start}/margin.bin?v={version}",
         tile=f"{start}/tile-{{tile}}.webp?v={version}",
-        trust=f"{start}/trust-{{round}}.bin?v={version}",
-        continuity=f"{start}/continuity-{{round}}.bin?v={version}",
+        trust=f"{start}/trust-{{round}}.bin?v={version}" if is_whole else None,
+        continuity=f"{start}/continuity-{{round}}.bin?v={version}" if is_whole else None,
         stability=f"{start}/stability.bin?v={version_with(run, others)}" if others else None,
     )
 

@@ -6,6 +6,7 @@ import streamlit as st
 from vitviz.explain.deep_clustering import Movers, Part, find_movers
 from vitviz.explain.movers_ledger import Kin, Ledger, measure_kin, write_ledger
 from vitviz.figures import deep_clustering as figures
+from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run
 from vitviz.ui import film_strip, run_views, words
 from vitviz.ui.choices import choose
@@ -48,7 +49,8 @@ def _show_ledger(run: Run, ledger: Ledger, beside: Ledger | None) -> None:
     run_views.chart(figures.ledger_bars(ledger, beside, class_names=names), key="ledger")
     st.caption(say(words.LEDGER))
     st.dataframe(say_keys(_ledger_columns(ledger, beside, names)), hide_index=True)
-    st.caption(say(f"{words.KIN} {words.small_copy_sentence(run)}".strip()))
+    kin = words.KIN if has_embeddings(run) else ""
+    st.caption(say(f"{kin} {words.small_copy_sentence(run)}".strip()))
 
 
 def _ledger_columns(ledger: Ledger, beside: Ledger | None, names: tuple[str, ...]) -> dict:
@@ -110,7 +112,7 @@ def _show_table(run: Run, movers: Movers, kin: Kin) -> None:
             "change of kin": np.round(kin.after - kin.before, 3),
         }
         st.dataframe(say_keys(columns), hide_index=True)
-        if np.isnan(kin.before).any():
+        if np.isnan(kin.before).any() and has_embeddings(run):
             st.caption(say(words.kin_sampled(int((~np.isnan(kin.before)).sum()), len(movers.samples))))
 
 

@@ -257,6 +257,8 @@ def small_copy_sentence(run: Run) -> str:
     if basis is None:
         return ""
     kept, dim = len(basis) - 1, basis.shape[1]
+    if not kept:
+        return "This run was handed on without its embeddings: nothing is said of nearest images, and none is restored."
     return f"This run was handed on with {kept} of {dim} principal components of its embeddings: neighbours and restored images are those within them."
 
 

@@ -34,7 +34,7 @@ function makeFrame(frame, place, data) {
   made.style.setProperty("--edge", frame.color);
   if (data.map_url) made.append(element("canvas", { role: "img", "aria-label": fill(words.map, frame), "data-round": frame.round }));
   const kin = frame.kin === null ? "" : ` · ${fill(words.kin, { share: `${Math.round(100 * frame.kin)} %` })}`;
-  made.append(element("p", { class: "quiet" }, words.near + kin), neighbors(frame, data));
+  if (frame.neighbors.length) made.append(element("p", { class: "quiet" }, words.near + kin), neighbors(frame, data));
   const pictures = element("div", { class: "pictures" });
   for (const kind of ["restored", "attention"]) {
     const address = data[`${kind}_url`];

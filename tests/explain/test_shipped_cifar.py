@@ -1,9 +1,17 @@
-"""The shipped run of CIFAR-10: all images in numbers, scores that its ids bear out, and no image of the data set."""
+"""The shipped run of CIFAR-10: all images in numbers, scores that its ids bear out, its control, and no image of the data set."""
 
 import numpy as np
 import pytest
 
+from vitviz.errors import Problem
+from vitviz.explain.deep_clustering import find_control, find_other_seeds
+from vitviz.explain.film_strip import film_of
+from vitviz.explain.map_trust import trust_of_round
+from vitviz.explain.movers_ledger import kin_shares
+from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run, shipped_root
+
+SHIPPED = [Run(path.parent) for path in sorted(shipped_root().glob("*/run.json"))]
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +47,22 @@ def test_it_holds_numbers_and_no_image(run):
     kinds = {path.suffix for path in run.path.rglob("*") if path.is_file()}
     assert kinds == {".json", ".jsonl", ".npy", ".npz", ".safetensors"}
     assert run.samples().sketches.shape == (60_000, 8)
+
+
+def test_its_control_is_found_and_says_nothing_of_embeddings_that_it_lacks(run):
+    control = find_control(run, SHIPPED)
+    assert control.name == "cifar10-laptop-control"
+    assert not has_embeddings(control) and has_embeddings(run)
+    film = film_of(control, 5)
+    assert film.neighbors.shape == (6, 0) and np.isnan(film.kin).all() and film.restored is None
+    assert np.isnan(kin_shares(control, 5, np.array([5, 6]))).all()
+    with pytest.raises(Problem, match="handed on without its embeddings"):
+        trust_of_round(control, 5)
+
+
+def test_a_setting_that_came_after_a_run_counts_as_its_default(run):
+    assert "compile" not in run.description().settings
+    assert {other.name for other in find_other_seeds(Run(shipped_root() / "digits"), SHIPPED)} == {
+        "digits-s1",
+        "digits-s2",
+    }
