@@ -188,3 +188,9 @@ def test_images_of_a_folder_that_is_gone_are_said_without_a_button(copy_run):
     app = _view("Map", copy_run("gone", dataset="coil20", dataset_title="COIL-20").name)
     assert "`python -m vitviz data get coil20` says how they come here." in _texts(app.caption)
     assert not [button for button in app.button if button.label == "Get them"]
+
+
+def test_a_ledger_has_no_column_of_what_is_not_known():
+    assert not [name for name in _view("Movers", "cifar10-laptop-control").dataframe[0].value if "kin" in name]
+    columns = list(_view("Movers", "cifar10-laptop").dataframe[0].value)
+    assert "change of kin" in columns and columns[-1] == "broken, α = 0"

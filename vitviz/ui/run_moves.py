@@ -1,5 +1,7 @@
 """The view of the movers: the ledger by class beside the control's, the images by kind, and all of them as a table."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
@@ -48,7 +50,8 @@ def _show_ledger(run: Run, ledger: Ledger, beside: Ledger | None) -> None:
     names = run.description().class_names
     run_views.chart(figures.ledger_bars(ledger, beside, class_names=names), key="ledger")
     st.caption(say(words.LEDGER))
-    st.dataframe(say_keys(_ledger_columns(ledger, beside, names)), hide_index=True)
+    columns = _ledger_columns(ledger, beside, names)
+    st.dataframe(say_keys({name: one for name, one in columns.items() if not _is_unknown(one)}), hide_index=True)
     kin = words.KIN if has_embeddings(run) else ""
     st.caption(say(f"{kin} {words.small_copy_sentence(run)}".strip()))
 
@@ -82,6 +85,11 @@ def _ledger_columns(ledger: Ledger, beside: Ledger | None, names: tuple[str, ...
     }
 
 
+def _is_unknown(column: Sequence) -> bool:
+    """Whether it is the kin of a run that was handed on without embeddings: nothing but NaN."""
+    return len(column) > 0 and all(isinstance(one, float | np.floating) and np.isnan(one) for one in column)
+
+
 def _show_images(run: Run, movers: Movers, before: int, after: int) -> None:
     names, form = run_views.said_names(run), say("{was} at round {before}, {now} at round {after}")
     for kind in KINDS:
@@ -111,7 +119,7 @@ def _show_table(run: Run, movers: Movers, kin: Kin) -> None:
             "kin after": np.round(kin.after, 3),
             "change of kin": np.round(kin.after - kin.before, 3),
         }
-        st.dataframe(say_keys(columns), hide_index=True)
+        st.dataframe(say_keys({name: one for name, one in columns.items() if not _is_unknown(one)}), hide_index=True)
         if np.isnan(kin.before).any() and has_embeddings(run):
             st.caption(say(words.kin_sampled(int((~np.isnan(kin.before)).sum()), len(movers.samples))))
 
