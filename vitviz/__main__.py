@@ -8,6 +8,7 @@ import sys
 from vitviz import commands, exporting, training_commands
 from vitviz.errors import Problem
 from vitviz.logs import keep_log, log_incident
+from vitviz.training.configs import CONFIGS
 from vitviz.training.presets import PRESETS
 from vitviz.training.save_and_stop import STOPPED, STOPPED_FOR_LATER, SavedAndStopped
 
@@ -72,7 +73,7 @@ def _add_train(verbs) -> None:
         description=_TRAIN_HELP + presets,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("method", metavar="METHOD", help="deep_clustering, idec, supertokens or subspace")
+    train.add_argument("method", metavar="METHOD", help=", ".join(CONFIGS))
     train.add_argument("--preset", metavar="P", help="start from named settings")
     train.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting; may be repeated"

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from vitviz.errors import Problem
+from vitviz.exporting import check_place
 from vitviz.run_lines import line_of, print_run
 from vitviz.runs.atomic import write_file
 from vitviz.runs.compact import coordinates
-from vitviz.runs.folder import find_run, list_runs
+from vitviz.runs.folder import Run, find_run, list_runs, own_root
 
 
 def runs(options: Namespace) -> None:
@@ -26,7 +27,7 @@ def runs(options: Namespace) -> None:
         damaged = run.damaged_files()
         if damaged:
             raise Problem(f"run '{run.name}' is damaged", ", ".join(damaged))
-        print(f"{run.name}: {run.num_rounds()} rounds, every file as it was written")
+        print(f"{run.name}: {_what_is_there(run)}, every file as it was written")
         return
     about, records = dataclasses.asdict(run.description()), run.metrics()
     if options.json:
@@ -37,7 +38,20 @@ def runs(options: Namespace) -> None:
             json.dumps({"name": run.name, **about, "status": state, "rounds": rounds, "epochs": epochs, "steps": steps})
         )
         return
-    print_run(run, about)
+    print_run(run, about, _control_of(run))
+
+
+def _control_of(run: Run) -> Run | None:
+    from vitviz.explain.deep_clustering import find_control
+
+    return find_control(run, list_runs())
+
+
+def _what_is_there(run: Run) -> str:
+    number = run.num_rounds()
+    if run.is_scores_only():
+        return "settings and records alone"
+    return f"{number} round{'' if number == 1 else 's'}"
 
 
 def doctor(options: Namespace) -> int:
@@ -52,7 +66,9 @@ def embed(options: Namespace) -> None:
     from vitviz.data.sets import open_image_set
     from vitviz.training.methods import find_method
 
-    run = find_run(options.name)
+    run, out = find_run(options.name), Path(options.out)
+    check_place(out)
+    run.check_rounds()
     about = run.description()
     index = run.num_rounds() - 1 if options.round is None else options.round
     arrays = run.round(index)
@@ -64,7 +80,6 @@ def embed(options: Namespace) -> None:
 
     found = torch.from_numpy(coordinates(arrays, embeddings).astype(np.float32))
     labels, distances, _ = assign(found, torch.from_numpy(np.array(arrays.centers)))
-    out = Path(options.out)
     found = {
         "embeddings": embeddings,
         "clusters": labels.numpy(),
@@ -81,9 +96,9 @@ def project(options: Namespace) -> None:
 
     run = find_run(options.name)
     if run.is_shipped():
-        raise Problem(
-            f"run '{run.name}' came with vitviz and is read-only", "", "python -m vitviz export it into runs/ first"
-        )
+        copy = f"{own_root().name}/my-{run.name}"
+        hint = f"copy it into your runs first: python -m vitviz export {run.name} {copy}"
+        raise Problem(f"run '{run.name}' came with vitviz and is read-only", "", hint)
     with run.owned():
         projection = make_projection(run, options.engine, seed=options.seed)
     print(f"{run.name}: {len(projection.points)} maps by {projection.engine}")
