@@ -43,10 +43,10 @@ def show(run: Run, control: Run | None) -> None:
 def _show_ledger(run: Run, ledger: Ledger, beside: Ledger | None) -> None:
     st.header(say("The ledger, class by class"))
     st.markdown(say(words.ledger_sentence(ledger)))
-    st.markdown(say(words.NO_CONTROL if beside is None else words.control_sentence(beside)))
+    st.markdown(say(words.no_control(run) if beside is None else words.control_sentence(beside)))
     names = run.description().class_names
     run_views.chart(figures.ledger_bars(ledger, beside, class_names=names), key="ledger")
-    st.caption(say(words.LEDGER))
+    st.caption(say(words.LEDGER if beside is None else f"{words.LEDGER_BESIDE} {words.LEDGER}"))
     st.dataframe(say_keys(_ledger_columns(ledger, beside, names)), hide_index=True)
     st.caption(say(f"{words.KIN} {words.small_copy_sentence(run)}".strip()))
 

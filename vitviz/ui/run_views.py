@@ -16,6 +16,7 @@ from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say, say_figure
 from vitviz.ui.pickers import PickedImage
 from vitviz.ui.routes import run_addresses
+from vitviz.ui.words import is_pulled
 
 
 def no_run_yet(method: str, preset: str) -> None:
@@ -65,7 +66,7 @@ def headline(run: Run, control: Run | None) -> None:
         _metric("Within share W/T", first.get("within_share"), last.get("within_share"), "off")
         if first.get("raw_kmeans_nmi") is not None:
             _control_metric("NMI, raw pixels", first["raw_kmeans_nmi"], "k-means alone")
-        else:
+        elif is_pulled(run):
             _control_metric("NMI at α = 0", beside.get("held_out_nmi"), "the control")
     warnings = [f"round {record['index']}: {text}" for record in records for text in record.get("warnings", ())]
     if warnings:
