@@ -104,7 +104,9 @@ def show_seeds(run: Run, others: list[Run]) -> None:
 
 
 def show_losses(run: Run) -> None:
-    """The loss of a method that stops by no rule."""
+    """The loss of a method that stops by no rule, where it has one."""
+    if all(record.get("loss") is None for record in run.round_metrics()):
+        return
     run_views.chart(figures.curves(explain.pair_of_curves(run, None, "loss", "loss"), title="loss"), key="stop")
     st.caption(say(words.LOSSES))
 

@@ -52,7 +52,9 @@ def pick_choice() -> Choice:
         base = _pick_base()
         source = _pick_source(base.config)
     st.caption(_about(base))
-    values = {"dataset": _read_source(source, base.config), **_pick_settings(base)}
+    dataset = _read_source(source, base.config)
+    num_classes = len(_look_into(dataset)[1]) if source == words.OWN_PATH else 0
+    values = {"dataset": dataset, **_pick_settings(base, num_classes)}
     changes = _changes(base.config, values)
     config = from_plain(type(base.config), {**to_plain(base.config), **changes})
     seed = changes.pop("seed", config.seed) if base.row else config.seed
@@ -125,14 +127,16 @@ def _look_into(path: str) -> tuple[int, tuple[str, ...]]:
     return len(listing), tuple(listing.class_names)
 
 
-def _pick_settings(base: _Base) -> dict[str, Any]:
-    """The settings that have a field, and those that were typed."""
+def _pick_settings(base: _Base, num_classes: int) -> dict[str, Any]:
+    """The settings that have a field, and those that were typed. Own images begin with as many clusters as they have classes."""
     plain, key = to_plain(base.config), f"{base.method}_{base.preset or words.OWN}_{base.row}"
+    begun = {**plain, "num_clusters": num_classes} if num_classes > 1 else plain
     values = {}
     with st.container(horizontal=True):
         for name in _SHOWN:
             if name in plain:
-                values[name] = _field(name, plain[name], f"{key}_{name}")
+                of_classes = f"_{num_classes}" if name == "num_clusters" and num_classes > 1 else ""
+                values[name] = _field(name, begun[name], f"{key}_{name}{of_classes}")
     with st.expander(say("All settings"), icon=":material/tune:"):
         typed = st.text_area(
             say(words.MORE),
