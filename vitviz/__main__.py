@@ -129,7 +129,9 @@ def _add_making(verbs) -> None:
     embed = verbs.add_parser("embed", help="embed images with the network of a run")
     embed.add_argument("name", metavar="RUN")
     embed.add_argument("images", metavar="IMAGES", help="a data set's name, or a folder, zip, parquet or .mat file")
-    embed.add_argument("out", metavar="OUT.npz", help="embeddings, cluster ids, distances and labels are written here")
+    embed.add_argument(
+        "out", metavar="OUT.npz", help="embeddings, cluster ids, distances, labels and names are written here"
+    )
     embed.add_argument("--round", type=int, help="the round whose network is used (default: the last)")
     embed.set_defaults(command=commands.embed)
 

@@ -5,6 +5,7 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from vitviz.run_lines import line_of, print_run
 from vitviz.runs.atomic import write_file
 from vitviz.runs.compact import coordinates
 from vitviz.runs.folder import Run, find_run, list_runs, own_root
+
+if TYPE_CHECKING:
+    from vitviz.data.image_set import ImageSet
 
 
 def runs(options: Namespace) -> None:
@@ -85,9 +89,19 @@ def embed(options: Namespace) -> None:
         "clusters": labels.numpy(),
         "distances": distances.numpy(),
         "labels": images.labels,
+        "class_names": np.array(images.class_names, str),
+        "names": np.array(_names_of(images, options.images), str),
     }
     write_file(out, lambda file: np.savez(file, **found))
     print(f"{out}: {len(embeddings):,} embeddings of {embeddings.shape[1]} numbers, run {run.name}, round {index}")
+
+
+def _names_of(images: "ImageSet", source: str) -> list[str]:
+    """What each image is called where it lies, e.g. ``cat/001.png``."""
+    from vitviz.data.sets import find_images
+
+    skipped = {name for name, _ in images.report.skipped}
+    return [name for name in find_images(source).list_images().names if name not in skipped]
 
 
 def project(options: Namespace) -> None:

@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pandas
 import pytest
+from PIL import Image
 
 from vitviz.__main__ import main
 from vitviz.data.sets import open_image_set
@@ -224,10 +225,23 @@ def test_a_data_set_is_embedded_with_the_nearest_clusters(call, own_copy, tmp_pa
     with np.load(out) as arrays:
         embeddings, clusters, distances = (arrays[name] for name in ("embeddings", "clusters", "distances"))
         assert np.array_equal(arrays["labels"], open_image_set("digits").labels)
+        assert len(arrays["names"]) == 1797 and arrays["class_names"].tolist() == [str(digit) for digit in range(10)]
     centers = np.asarray(own_copy.round(2 if index is None else index).centers)
     exact = np.linalg.norm(embeddings[:, None] - centers, axis=2)
     assert (exact.argmin(axis=1) == clusters).mean() > 0.999
     assert np.allclose(exact.min(axis=1), distances, atol=1e-3)
+
+
+def test_an_embedding_of_a_folder_says_which_file_a_row_is(call, own_copy, tmp_path):
+    folder = tmp_path / "pets" / "cat"
+    folder.mkdir(parents=True)
+    for number in range(101):
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(folder / f"{number:03}.png")
+    (folder / "007.png").write_bytes(b"not an image")
+    assert call(f"embed tiny {tmp_path / 'pets'} {tmp_path / 'out.npz'}")[0] == 0
+    with np.load(tmp_path / "out.npz") as arrays:
+        assert len(arrays["embeddings"]) == len(arrays["names"]) == 100
+        assert arrays["names"][6:8].tolist() == ["cat/006.png", "cat/008.png"]
 
 
 def test_a_round_that_is_not_there_is_not_embedded_with(call, own_copy, tmp_path):
