@@ -106,8 +106,14 @@ def _add_train(verbs) -> None:
 def _add_looking(verbs) -> None:
     runs = verbs.add_parser("runs", help="list runs, or print one")
     runs.add_argument("name", nargs="?", metavar="NAME")
-    runs.add_argument("--json", action="store_true", help="settings and all records as one JSON object")
-    runs.add_argument("--check", action="store_true", help="compare every round's files with their checksums")
+    runs.add_argument(
+        "--json",
+        action="store_true",
+        help="settings and all records as one JSON object; of all runs, their last rounds",
+    )
+    runs.add_argument(
+        "--check", action="store_true", help="compare the files of that run, or of all, with their checksums"
+    )
     runs.set_defaults(command=commands.runs)
 
     doctor = verbs.add_parser("doctor", help="look at this machine, its folders and runs, and say what to do")

@@ -5,7 +5,7 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,28 +21,57 @@ if TYPE_CHECKING:
 
 
 def runs(options: Namespace) -> None:
-    """List runs, or print one of them."""
-    if options.name is None:
+    """List or check all runs, or one of them."""
+    if options.check:
+        _check([find_run(options.name)] if options.name else list_runs())
+    elif options.name is None and options.json:
+        print(json.dumps([_told(run, with_records=False) for run in list_runs()]))
+    elif options.name is None:
         for run in list_runs():
             print(line_of(run))
-        return
-    run = find_run(options.name)
-    if options.check:
-        damaged = run.damaged_files()
-        if damaged:
-            raise Problem(f"run '{run.name}' is damaged", ", ".join(damaged))
-        print(f"{run.name}: {_what_is_there(run)}, every file as it was written")
-        return
-    about, records = dataclasses.asdict(run.description()), run.metrics()
-    if options.json:
-        state = dataclasses.asdict(run.status())
-        rounds = [record for record in records if record["kind"] == "round"]
-        epochs, steps = ([record for record in records if record["kind"] == kind] for kind in ("epoch", "step"))
-        print(
-            json.dumps({"name": run.name, **about, "status": state, "rounds": rounds, "epochs": epochs, "steps": steps})
-        )
-        return
-    print_run(run, about, _control_of(run))
+    elif options.json:
+        print(json.dumps(_told(find_run(options.name), with_records=True)))
+    else:
+        run = find_run(options.name)
+        print_run(run, dataclasses.asdict(run.description()), _control_of(run))
+
+
+def _check(chosen: list[Run]) -> None:
+    """Compare runs with their checksums, a line each. Raises: Problem naming those that are damaged."""
+    damaged = []
+    for run in chosen:
+        try:
+            run.description()
+            files = run.damaged_files()
+        except (Problem, OSError) as problem:
+            files = [str(problem)]
+        if files:
+            damaged.append(f"run '{run.name}' is damaged: {', '.join(files)}")
+        else:
+            print(f"{run.name}: {_what_is_there(run)}, every file as it was written")
+    if damaged:
+        raise Problem("; ".join(damaged))
+
+
+def _told(run: Run, *, with_records: bool) -> dict[str, Any]:
+    """What a run is as plain values; with all its records, or with its last round alone."""
+    try:
+        about, state = dataclasses.asdict(run.description()), dataclasses.asdict(run.status())
+        rounds = run.round_metrics()
+        if not with_records:
+            return {
+                "name": run.name,
+                **about,
+                "status": state,
+                "num_rounds": len(rounds),
+                "last_round": [None, *rounds][-1],
+            }
+        epochs, steps = ([one for one in run.metrics() if one["kind"] == kind] for kind in ("epoch", "step"))
+    except Problem as problem:
+        if with_records:
+            raise
+        return {"name": run.name, "error": str(problem)}
+    return {"name": run.name, **about, "status": state, "rounds": rounds, "epochs": epochs, "steps": steps}
 
 
 def _control_of(run: Run) -> Run | None:

@@ -209,7 +209,20 @@ def test_a_run_is_checked_byte_by_byte(call, own_copy):
 
 def test_a_damaged_run_is_listed_beside_the_whole_ones(call, own_copy, start):
     start("broken")
+    code, out, _ = call("runs --json")
+    told = {run["name"]: run for run in json.loads(out)}
+    assert (
+        code == 0
+        and told["tiny"]["last_round"] == own_copy.round_metrics()[-1]
+        and told["broken"]["last_round"] is None
+    )
+    (find_run("broken").path / "samples.npz").write_bytes(b"x")
+    code, out, err = call("runs --check")
+    assert code == 1 and out.startswith("tiny: 3 rounds, every file") and "run 'broken' is damaged: samples.npz" in err
     (find_run("broken").path / "run.json").write_text("{")
+    assert (
+        "cannot be read" in next(run for run in json.loads(call("runs --json")[1]) if run["name"] == "broken")["error"]
+    )
     code, out, _ = call("runs")
     assert code == 0 and "run 'broken' cannot be read" in out and "3 rounds" in out
 
