@@ -44,7 +44,8 @@ def _check(chosen: list[Run]) -> None:
             run.description()
             files = run.damaged_files()
         except (Problem, OSError) as problem:
-            files = [str(problem)]
+            damaged.append(str(problem))
+            continue
         if files:
             damaged.append(f"run '{run.name}' is damaged: {', '.join(files)}")
         else:

@@ -223,6 +223,7 @@ def test_a_damaged_run_is_listed_beside_the_whole_ones(call, own_copy, start):
     assert (
         "cannot be read" in next(run for run in json.loads(call("runs --json")[1]) if run["name"] == "broken")["error"]
     )
+    assert call("runs --check")[2].startswith("vitviz: run 'broken' cannot be read")
     code, out, _ = call("runs")
     assert code == 0 and "run 'broken' cannot be read" in out and "3 rounds" in out
 
