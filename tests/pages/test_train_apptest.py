@@ -203,6 +203,14 @@ def test_hostile_names_of_classes_become_no_markdown(nobody_begins, tmp_path):
 # The queue
 
 
+def test_a_name_that_was_used_does_not_stand_in_the_form_of_the_next_run(nobody_begins):
+    app = _open(control="false")
+    app.text_input(key="name").set_value("mine").run()
+    app.button(key="start").click().run()
+    assert [run.name for run, _ in queue.waiting()] == ["mine"]
+    assert (app.text_input(key="name").value, _lines(app)[1][3]) == ("", "my-digits")
+
+
 def test_runs_are_queued_in_order_with_their_lines_and_removed(nobody_begins):
     app = _open()
     app.button(key="start").click().run()

@@ -22,6 +22,8 @@ from vitviz.ui.language import say, say_keys
 
 _SHOWN = ("epochs", "max_rounds", "num_clusters", "cluster_weight", "batch_size", "lr", "limit", "seed")
 """Settings with a field of their own, where a method has them."""
+NAME_IS_USED = "train_name_is_used"
+"""Set when a run was started: its name is not that of the next."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,8 @@ def _changes(base: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pick_name(base: _Base, seed: int) -> tuple[str, str]:
     """The name that was typed, else the first of ``my-digits``, ``my-digits-2`` ... that is free; and what a row adds to it."""
+    if st.session_state.pop(NAME_IS_USED, False):
+        st.session_state["name"] = ""  # before its field is drawn: the browser would send it again
     taken = {run.name for run in list_runs()} | {run.name for run, _ in list_jobs()}
     ending = f"-{base.row}-s{seed}" if base.row else ""
     usual = f"my-{(base.preset or base.method).replace('_', '-')}"

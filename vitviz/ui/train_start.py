@@ -17,7 +17,7 @@ from vitviz.ui import train_words as words
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say, say_told
 from vitviz.ui.problems import shown_problems
-from vitviz.ui.train_choices import Choice, pick_choice
+from vitviz.ui.train_choices import NAME_IS_USED, Choice, pick_choice
 
 _SECONDS = 120
 _KEPT = "train_estimates"
@@ -86,7 +86,7 @@ def _start(choice: Choice) -> None:
     launch.start(choice.name, choice.arguments)
     if choice.control:
         launch.start(*choice.control)
-    st.session_state.pop("name", None)
+    st.session_state[NAME_IS_USED] = True
     st.rerun()
 
 
