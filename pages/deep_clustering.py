@@ -76,15 +76,16 @@ def show_curves(run: Run, control: Run | None) -> None:
         value_range = None if zoomed else (0, 1.02)
         figure = figures.curves(shown, title=f"{score} against classes", value_range=value_range, band=band)
         run_views.chart(figure, key="scores")
-        st.caption(say(words.SCORES[score]))
+        st.caption(say(words.score_caption(score, run, control)))
         show_seeds(run, others)
         run_views.chart(
             figures.curves(explain.pair_of_curves(run, control, "within_share", "W/T"), title="W/T, share of variance"),
             key="within",
         )
-        st.caption(say(words.WITHIN))
+        st.caption(say(words.WITHIN if control is None else f"{words.WITHIN} {words.PULLED}"))
     with right:
-        show_stop_rule(run)
+        show_rule = show_stop_rule if "stop_rule" in run.description().settings else show_losses
+        show_rule(run)
         run_views.chart(
             figures.curves(
                 explain.pair_of_curves(run, control, "nmi_previous", "NMI to the round before"),
@@ -102,6 +103,14 @@ def show_seeds(run: Run, others: list[Run]) -> None:
     st.caption(say(words.SEED_BAND if others else words.NO_SEEDS))
     if not others:
         st.code(words.other_seed_command(run), language=None, wrap_lines=True)
+
+
+def show_losses(run: Run) -> None:
+    """The loss of a method that stops by no rule, where it has one."""
+    if all(record.get("loss") is None for record in run.round_metrics()):
+        return
+    run_views.chart(figures.curves(explain.pair_of_curves(run, None, "loss", "loss"), title="loss"), key="stop")
+    st.caption(say(words.LOSSES))
 
 
 @st.fragment

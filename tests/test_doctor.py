@@ -235,10 +235,14 @@ def test_another_server_is_named_with_its_port(monkeypatch):
         process({"pid": 7, "cmdline": ["python", "-m", "streamlit", "run", "app.py", "--server.port=9000"]}),
         process({"pid": 8, "cmdline": ["python", "other.py"]}),
         process({"pid": 9, "cmdline": None}),
+        process({"pid": 10, "cmdline": ["streamlit", "run", "app.py", "--server.port", "8502"]}),
+        process({"pid": 11, "cmdline": ["streamlit", "run", "app.py"]}),
     ]
     monkeypatch.setattr("psutil.process_iter", lambda fields: listed)
-    (found,) = servers.check_servers()
-    assert found.what == "process 7 serves an app.py on port 9000"
+    told = [found.what for found in servers.check_servers()]
+    assert told == [
+        f"process {pid} serves an app.py on port {port}" for pid, port in ((7, 9000), (10, 8502), (11, 8501))
+    ]
 
 
 def test_findings_are_plain_values():

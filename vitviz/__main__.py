@@ -8,6 +8,7 @@ import sys
 from vitviz import commands, exporting, training_commands
 from vitviz.errors import Problem
 from vitviz.logs import keep_log, log_incident
+from vitviz.training.configs import CONFIGS
 from vitviz.training.presets import PRESETS
 from vitviz.training.save_and_stop import STOPPED, STOPPED_FOR_LATER, SavedAndStopped
 
@@ -72,7 +73,7 @@ def _add_train(verbs) -> None:
         description=_TRAIN_HELP + presets,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("method", metavar="METHOD", help="deep_clustering, idec, supertokens or subspace")
+    train.add_argument("method", metavar="METHOD", help=", ".join(CONFIGS))
     train.add_argument("--preset", metavar="P", help="start from named settings")
     train.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting; may be repeated"
@@ -105,8 +106,14 @@ def _add_train(verbs) -> None:
 def _add_looking(verbs) -> None:
     runs = verbs.add_parser("runs", help="list runs, or print one")
     runs.add_argument("name", nargs="?", metavar="NAME")
-    runs.add_argument("--json", action="store_true", help="settings and all records as one JSON object")
-    runs.add_argument("--check", action="store_true", help="compare every round's files with their checksums")
+    runs.add_argument(
+        "--json",
+        action="store_true",
+        help="settings and all records as one JSON object; of all runs, their last rounds",
+    )
+    runs.add_argument(
+        "--check", action="store_true", help="compare the files of that run, or of all, with their checksums"
+    )
     runs.set_defaults(command=commands.runs)
 
     doctor = verbs.add_parser("doctor", help="look at this machine, its folders and runs, and say what to do")
@@ -128,7 +135,9 @@ def _add_making(verbs) -> None:
     embed = verbs.add_parser("embed", help="embed images with the network of a run")
     embed.add_argument("name", metavar="RUN")
     embed.add_argument("images", metavar="IMAGES", help="a data set's name, or a folder, zip, parquet or .mat file")
-    embed.add_argument("out", metavar="OUT.npz", help="embeddings, cluster ids, distances and labels are written here")
+    embed.add_argument(
+        "out", metavar="OUT.npz", help="embeddings, cluster ids, distances, labels and names are written here"
+    )
     embed.add_argument("--round", type=int, help="the round whose network is used (default: the last)")
     embed.set_defaults(command=commands.embed)
 

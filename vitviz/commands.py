@@ -5,39 +5,87 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vitviz.errors import Problem
+from vitviz.exporting import check_place
 from vitviz.run_lines import line_of, print_run
 from vitviz.runs.atomic import write_file
 from vitviz.runs.compact import coordinates
-from vitviz.runs.folder import find_run, list_runs
+from vitviz.runs.folder import Run, find_run, list_runs, own_root
+
+if TYPE_CHECKING:
+    from vitviz.data.image_set import ImageSet
 
 
 def runs(options: Namespace) -> None:
-    """List runs, or print one of them."""
-    if options.name is None:
+    """List or check all runs, or one of them."""
+    if options.check:
+        _check([find_run(options.name)] if options.name else list_runs())
+    elif options.name is None and options.json:
+        print(json.dumps([_told(run, with_records=False) for run in list_runs()]))
+    elif options.name is None:
         for run in list_runs():
             print(line_of(run))
-        return
-    run = find_run(options.name)
-    if options.check:
-        damaged = run.damaged_files()
-        if damaged:
-            raise Problem(f"run '{run.name}' is damaged", ", ".join(damaged))
-        print(f"{run.name}: {run.num_rounds()} rounds, every file as it was written")
-        return
-    about, records = dataclasses.asdict(run.description()), run.metrics()
-    if options.json:
-        state = dataclasses.asdict(run.status())
-        rounds = [record for record in records if record["kind"] == "round"]
-        epochs, steps = ([record for record in records if record["kind"] == kind] for kind in ("epoch", "step"))
-        print(
-            json.dumps({"name": run.name, **about, "status": state, "rounds": rounds, "epochs": epochs, "steps": steps})
-        )
-        return
-    print_run(run, about)
+    elif options.json:
+        print(json.dumps(_told(find_run(options.name), with_records=True)))
+    else:
+        run = find_run(options.name)
+        print_run(run, dataclasses.asdict(run.description()), _control_of(run))
+
+
+def _check(chosen: list[Run]) -> None:
+    """Compare runs with their checksums, a line each. Raises: Problem naming those that are damaged."""
+    damaged = []
+    for run in chosen:
+        try:
+            run.description()
+            files = run.damaged_files()
+        except (Problem, OSError) as problem:
+            damaged.append(str(problem))
+            continue
+        if files:
+            damaged.append(f"run '{run.name}' is damaged: {', '.join(files)}")
+        else:
+            print(f"{run.name}: {_what_is_there(run)}, every file as it was written")
+    if damaged:
+        raise Problem("; ".join(damaged))
+
+
+def _told(run: Run, *, with_records: bool) -> dict[str, Any]:
+    """What a run is as plain values; with all its records, or with its last round alone."""
+    try:
+        about, state = dataclasses.asdict(run.description()), dataclasses.asdict(run.status())
+        rounds = run.round_metrics()
+        if not with_records:
+            return {
+                "name": run.name,
+                **about,
+                "status": state,
+                "num_rounds": len(rounds),
+                "last_round": [None, *rounds][-1],
+            }
+        epochs, steps = ([one for one in run.metrics() if one["kind"] == kind] for kind in ("epoch", "step"))
+    except Problem as problem:
+        if with_records:
+            raise
+        return {"name": run.name, "error": str(problem)}
+    return {"name": run.name, **about, "status": state, "rounds": rounds, "epochs": epochs, "steps": steps}
+
+
+def _control_of(run: Run) -> Run | None:
+    from vitviz.explain.deep_clustering import find_control
+
+    return find_control(run, list_runs())
+
+
+def _what_is_there(run: Run) -> str:
+    number = run.num_rounds()
+    if run.is_scores_only():
+        return "settings and records alone"
+    return f"{number} round{'' if number == 1 else 's'}"
 
 
 def doctor(options: Namespace) -> int:
@@ -52,7 +100,9 @@ def embed(options: Namespace) -> None:
     from vitviz.data.sets import open_image_set
     from vitviz.training.methods import find_method
 
-    run = find_run(options.name)
+    run, out = find_run(options.name), Path(options.out)
+    check_place(out)
+    run.check_rounds()
     about = run.description()
     index = run.num_rounds() - 1 if options.round is None else options.round
     arrays = run.round(index)
@@ -64,15 +114,24 @@ def embed(options: Namespace) -> None:
 
     found = torch.from_numpy(coordinates(arrays, embeddings).astype(np.float32))
     labels, distances, _ = assign(found, torch.from_numpy(np.array(arrays.centers)))
-    out = Path(options.out)
     found = {
         "embeddings": embeddings,
         "clusters": labels.numpy(),
         "distances": distances.numpy(),
         "labels": images.labels,
+        "class_names": np.array(images.class_names, str),
+        "names": np.array(_names_of(images, options.images), str),
     }
     write_file(out, lambda file: np.savez(file, **found))
     print(f"{out}: {len(embeddings):,} embeddings of {embeddings.shape[1]} numbers, run {run.name}, round {index}")
+
+
+def _names_of(images: "ImageSet", source: str) -> list[str]:
+    """What each image is called where it lies, e.g. ``cat/001.png``."""
+    from vitviz.data.sets import find_images
+
+    skipped = {name for name, _ in images.report.skipped}
+    return [name for name in find_images(source).list_images().names if name not in skipped]
 
 
 def project(options: Namespace) -> None:
@@ -81,9 +140,9 @@ def project(options: Namespace) -> None:
 
     run = find_run(options.name)
     if run.is_shipped():
-        raise Problem(
-            f"run '{run.name}' came with vitviz and is read-only", "", "python -m vitviz export it into runs/ first"
-        )
+        copy = f"{own_root().name}/my-{run.name}"
+        hint = f"copy it into your runs first: python -m vitviz export {run.name} {copy}"
+        raise Problem(f"run '{run.name}' came with vitviz and is read-only", "", hint)
     with run.owned():
         projection = make_projection(run, options.engine, seed=options.seed)
     print(f"{run.name}: {len(projection.points)} maps by {projection.engine}")

@@ -15,8 +15,7 @@ def export(options: Namespace) -> None:
     from vitviz.runs.export import export_folder, export_table, export_zip
 
     run, out = find_run(options.name), Path(options.out)
-    if not out.absolute().parent.is_dir():
-        raise Problem(f"{out} cannot be written", "its folder does not exist", f"make {out.parent} first")
+    check_place(out)
     if options.compact is not None:
         _export_compact(run, out, options.compact, options.weights)
         return
@@ -27,8 +26,17 @@ def export(options: Namespace) -> None:
         _export_shared(run, out, options)
         return
     write = {".zip": export_zip, ".csv": export_table, ".parquet": export_table}.get(out.suffix, export_folder)
+    if write is export_folder and out.suffix[1:].isalpha():
+        hint = "name a .html, .zip, .csv or .parquet file, or a folder without an ending"
+        raise Problem(f"{out.name} is not written", f"a run is not exported as {out.suffix}", hint)
     write(run, out)
     print(f"{run.name} -> {out}")
+
+
+def check_place(out: Path) -> None:
+    """Raises: Problem when there is no folder to write ``out`` into."""
+    if not out.absolute().parent.is_dir():
+        raise Problem(f"{out} cannot be written", "its folder does not exist", f"make {out.parent} first")
 
 
 def _export_part(run: Run, out: Path, *, half: bool) -> None:
@@ -80,4 +88,8 @@ def _export_shared(run: Run, out: Path, options: Namespace) -> None:
     from vitviz.share.one_file import write_one_file
 
     size = write_one_file(run, out, list_runs(), thumbnails=options.thumbnails)
-    print(f"{run.name} -> {out}, {size / 1e6:.1f} MB")
+    print(f"{run.name} -> {out}, {_size(size)}")
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"

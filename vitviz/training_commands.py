@@ -32,8 +32,7 @@ def _train(options: Namespace, ranks: Ranks) -> None:
         _drive_with_control(find_run(name), options, ranks)
         return
     if options.resume and name in _own_states(ranks):
-        if options.set:
-            raise Problem("--resume takes no --set", "a run keeps the settings it began with", "start another --run")
+        _check_same_settings(find_run(name), options.set)
         _drive_with_control(find_run(name), options, ranks)
         return
     method_name = preset.method if preset else options.method
@@ -72,6 +71,19 @@ def _train_rows(preset: Preset, base: str, options: Namespace, ranks: Ranks) -> 
         config_class = find_method(preset.method).config
         config = from_plain(config_class, {**row.settings, **parse_settings(config_class, options.set)})
         _drive(_start(row.name, preset.method, config, options, preset, ranks, variant=row.variant), ranks)
+
+
+def _check_same_settings(run: Run, assignments: list[str]) -> None:
+    """A line that began a run goes on with it too. Raises: Problem when it asks for other settings than the run has."""
+    if not assignments:
+        return
+    from vitviz.training.methods import config_of
+
+    config = config_of(run)
+    for name, value in parse_settings(type(config), assignments).items():
+        if value != (kept := getattr(config, name)):
+            why = f"run '{run.name}' keeps the {name}={kept} it began with"
+            raise Problem(f"--resume takes no --set of another value, {name}={value}", why, "start another --run")
 
 
 def _own_states(ranks: Ranks) -> dict[str, str]:

@@ -134,6 +134,21 @@ def test_more_than_one_percent_corrupt_images_stop_with_their_names(tmp_path, ma
         open_image_set(root)
 
 
+def test_all_corrupt_images_are_named_at_once_and_of_very_many_the_first_twenty(tmp_path, make_folder):
+    root = make_folder(tmp_path / "pets", many())
+    bad = [f"cat/{number:03}.png" for number in range(30)]
+    for name in bad[:12]:
+        (root / name).write_bytes(b"not an image")
+    with pytest.raises(Problem) as found:
+        open_image_set(root)
+    assert f"({', '.join(bad[:12])}: it is not a JPEG" in str(found.value)
+    for name in bad:
+        (root / name).write_bytes(b"not an image")
+    with pytest.raises(Problem) as found:
+        open_image_set(root)
+    assert bad[19] in str(found.value) and bad[20] not in str(found.value)
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(Problem, match="empty holds no images"):

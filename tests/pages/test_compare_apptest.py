@@ -154,6 +154,7 @@ def test_ours_stand_beside_the_claims_with_spread_seeds_controls_and_links(class
     assert "[table6-patch-s1](" in text and "?run=table6-patch-s1)" in text
     assert "Guessing scores 25.0 %" in _texts(app.caption)
     assert app.code[0].value == "python -m vitviz train supertokens --preset table6 --rows conv,conv-1x1,earlyconv"
+    assert any("`python -m vitviz runs NAME` prints the scores" in caption.value for caption in app.caption)
     assert len(app.get("plotly_chart")) == 4
 
 

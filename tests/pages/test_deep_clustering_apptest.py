@@ -8,10 +8,12 @@ import pytest
 from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
+from vitviz.config import to_plain
 from vitviz.data.sets import data_folder
 from vitviz.explain.map_trust import trust_of_round
 from vitviz.explain.seed_stability import stability, version_with
 from vitviz.runs.folder import find_run, shipped_root
+from vitviz.training.spectral import SpectralConfig
 from vitviz.ui.routes import routes
 from vitviz.ui.tasks import downloads
 
@@ -104,6 +106,17 @@ def test_a_ledger_without_a_control_says_so():
     app = _view("Movers", "digits-unsupervised")
     assert "There is no control of this run here" in _texts(app.markdown)
     assert "repaired, α = 0" not in app.dataframe[0].value.columns
+
+
+@pytest.mark.parametrize("view", ["Curves", "Movers"])
+def test_a_method_without_a_pull_is_told_of_no_control_and_no_stop_rule(copy_run, view):
+    copy_run("plain", method="spectral", settings=to_plain(SpectralConfig(max_rounds=6)))
+    app = _view(view, "plain")
+    said = _texts([*app.caption, *app.markdown])
+    assert "The dashed line" not in said and "Hollow" not in said and "compare the control" not in said
+    assert "NMI at α = 0" not in [metric.label for metric in app.metric]
+    assert ("has no stop rule" in said) == (view == "Curves") and not list(app.select_slider)
+    assert ("there is no control with α = 0" in said) == (view == "Movers")
 
 
 def test_without_another_seed_curves_and_map_say_how_to_make_one():

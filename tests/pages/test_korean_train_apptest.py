@@ -47,13 +47,18 @@ def test_a_link_chooses_in_korean_what_it_chooses_in_english(korean):
     assert "preset" not in app.query_params and "source" not in app.query_params
 
 
-@pytest.mark.parametrize("state", ["finished", "failed", "cancelled", "interrupted"])
-def test_what_became_of_a_job_is_told_in_korean(korean, copy_run, state):
+FULL = str(Problem("pets holds no images", "none of its files is an image by its name", "repair or remove these files"))
+
+
+@pytest.mark.parametrize(
+    ("state", "error"), [("finished", ""), ("failed", ""), ("failed", FULL), ("cancelled", ""), ("interrupted", "")]
+)
+def test_what_became_of_a_job_is_told_in_korean(korean, copy_run, state, error):
     run = copy_run("mine", num_rounds=2)
     jobs.write_job(run, Job(arguments=("train",), asked=1.0, started=2.0))
-    run.set_status(state, error="")
+    run.set_status(state, error=error)
     app = korean.open_korean("train")
-    assert korean.untranslated(app, names=[*NAMES, "mine"]) == []
+    assert korean.untranslated(app, names=[*NAMES, "mine", "pets"]) == []
 
 
 def test_a_run_at_work_and_one_that_waits_are_told_in_korean(korean, copy_run, monkeypatch):

@@ -180,7 +180,7 @@ def test_a_deep_link_as_the_first_request_shows_its_page_with_the_navigation(vis
     assert page.title() == "Deep clustering · vitviz"
     names = page.locator("[data-testid=stSidebarNavLink]").all_inner_texts()
     explore = ["Super tokens", "Attention", "Deep clustering", "Subspace clustering", "Clustering CoaT", "Compare"]
-    listed = ["Home", "Lessons", *explore, "Train", "Runs"]
+    listed = ["Home", "Lessons", "Glossary", *explore, "Train", "Runs"]
     assert [name.split("\n")[-1] for name in names] == listed
     page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
     assert page.locator("[data-testid=stPlotlyChart]").count() == 5

@@ -120,6 +120,7 @@ def test_every_view_is_drawn_of_a_run_with_steps_and_of_one_without(mine, run, v
     assert len(app.title) == 1 and not app.error
     assert len(_canvases(app)) == CANVASES.get(view, 0)
     assert "none held out" in _texts(app.caption)
+    assert "are held out" not in _texts(app.caption)
 
 
 def test_the_headline_is_of_the_step_fixed_before_training_and_never_of_the_oracle(mine):

@@ -184,7 +184,10 @@ def test_a_path_is_looked_into_before_it_is_trained_on(nobody_begins, tmp_path):
         assert sentence in _errors(app), path
     app.text_input(key="path").set_value(str(tmp_path / "pets")).run()
     assert any("2 images in 2 classes lie there: cat, dog." in caption.value for caption in app.caption)
-    assert f"dataset={tmp_path / 'pets'}" in _lines(app)[0]
+    assert f"dataset={tmp_path / 'pets'}" in _lines(app)[0] and "num-clusters=2" in _lines(app)[0]
+    clusters = next(field for field in app.number_input if field.label == "num clusters")
+    clusters.set_value(5).run()
+    assert "num-clusters=5" in _lines(app)[0]
 
 
 def test_hostile_names_of_classes_become_no_markdown(nobody_begins, tmp_path):
@@ -198,6 +201,14 @@ def test_hostile_names_of_classes_become_no_markdown(nobody_begins, tmp_path):
 
 
 # The queue
+
+
+def test_a_name_that_was_used_does_not_stand_in_the_form_of_the_next_run(nobody_begins):
+    app = _open(control="false")
+    app.text_input(key="name").set_value("mine").run()
+    app.button(key="start").click().run()
+    assert [run.name for run, _ in queue.waiting()] == ["mine"]
+    assert (app.text_input(key="name").value, _lines(app)[1][3]) == ("", "my-digits")
 
 
 def test_runs_are_queued_in_order_with_their_lines_and_removed(nobody_begins):

@@ -13,6 +13,7 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import create_run, find_run, list_runs
 from vitviz.runs.records import Description, Projection, Round, Samples
 from vitviz.share import round_maps
+from vitviz.share.curves import charts_of
 from vitviz.share.markup import data_block
 from vitviz.share.one_file import MOST_BYTES, one_file, write_one_file
 
@@ -51,6 +52,16 @@ def made(tmp_path, monkeypatch):
         return run
 
     return make
+
+
+@pytest.mark.parametrize("method", ["deep_clustering", "spectral", "a fifth"])
+def test_a_run_of_rounds_has_curves_whatever_its_method(made, method):
+    run = made(6, 2)
+    other = dataclasses.replace(run.description(), method=method)
+    run = create_run("other", other, run.samples())
+    for index in range(2):
+        run.append_metrics({"kind": "round", "index": index, "held_out_nmi": 0.5, "held_out_acc": 0.5, "loss": 1.0})
+    assert [chart.title for chart in charts_of(run, None)] == ["NMI", "ACC", "Loss"]
 
 
 def _round(labels: np.ndarray) -> Round:

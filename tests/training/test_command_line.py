@@ -3,15 +3,18 @@
 import dataclasses
 import json
 import shlex
+import shutil
 import zipfile
 
 import numpy as np
 import pandas
 import pytest
+from PIL import Image
 
 from vitviz.__main__ import main
 from vitviz.data.sets import open_image_set
 from vitviz.runs.folder import Run, find_run, list_runs
+from vitviz.runs.records import Progress
 from vitviz.training.methods import METHODS
 
 TINY = shlex.split(
@@ -46,9 +49,9 @@ def test_help_is_given_and_names_every_argument(call, capsys, verb):
     assert done.value.code == 0
     text = capsys.readouterr().out
     assert "usage: python -m vitviz" in text
-    assert verb != "train" or {"digits", "--resume", "--no-control", "--preset", "cluster-weight=0.1"} <= set(
-        text.split()
-    )
+    if verb == "train":
+        assert {"digits", "--resume", "--no-control", "--preset", "cluster-weight=0.1"} <= set(text.split())
+        assert set(METHODS) <= set(text.replace(",", " ").split())
 
 
 def test_an_unknown_command_is_refused_with_those_there_are(call, capsys):
@@ -117,7 +120,14 @@ def test_resuming_a_finished_run_finishes_it_again_and_takes_no_settings(call, o
     assert code == 0 and "finished" in out
     assert content_of(own_copy) == content_of(finished)
     code, _, err = call("train deep_clustering --run tiny --resume --set seed=1")
-    assert code == 1 and "--resume takes no --set" in err
+    assert code == 1 and "--resume takes no --set of another value, seed=1: run 'tiny' keeps the seed=0" in err
+
+
+def test_the_line_that_began_a_run_goes_on_with_it(call, own_copy):
+    kept = own_copy.description().settings
+    settings = [word for name in ("limit", "epochs", "stop_rule") for word in ("--set", f"{name}={kept[name]}")]
+    code, out, err = call("train deep_clustering --run tiny --no-control --resume", *settings)
+    assert (code, err) == (0, "") and "finished" in out
 
 
 def test_resuming_what_is_not_there_starts_it(call):
@@ -148,6 +158,33 @@ def test_runs_are_listed_and_one_is_printed_with_its_rounds(call, own_copy):
     assert code == 0 and out.startswith("tiny ") and "3 rounds" in out
     code, out, _ = call("runs tiny")
     assert code == 0 and "held_out_nmi" in out and len(out.splitlines()) > 10
+    top1 = own_copy.round_metrics()[-1]["held_out_top1"]
+    assert f"held-out top-1 {top1:.3f}" in out and "held_out_top1" in out and "its control" not in out
+
+
+def test_a_run_is_printed_beside_its_control_and_with_how_far_it_is(call, own_copy):
+    control = Run(shutil.copytree(own_copy.path, own_copy.path.with_name("pulled-by-nothing")))
+    record = json.loads((control.path / "run.json").read_text())
+    record["settings"]["cluster_weight"] = 0.0
+    (control.path / "run.json").write_text(json.dumps(record))
+    Run(control.path).set_status("failed", progress=Progress(done=2, total=9), error="the disk is full")
+    code, out, _ = call("runs tiny")
+    assert code == 0 and "its control  pulled-by-nothing" in out and "state" not in out
+    code, out, _ = call("runs pulled-by-nothing")
+    assert code == 0 and "failed after 2 of at most 9 records: the disk is full" in out
+
+
+def test_a_run_that_was_handed_on_for_its_records_says_so(call, own_copy, monkeypatch, tmp_path):
+    assert call(f"export tiny {tmp_path / 'scores'} --scores")[0] == 0
+    monkeypatch.setenv("VITVIZ_RUNS", str(tmp_path))
+    assert call("runs scores --check")[1] == "scores: settings and records alone, every file as it was written\n"
+    for line in (
+        f"embed scores digits {tmp_path / 'out.npz'}",
+        f"export scores {tmp_path / 'out.csv'}",
+        "project scores",
+    ):
+        code, _, err = call(line)
+        assert code == 1 and "run 'scores' has no rounds to look into: it was handed on for its records" in err
 
 
 def test_a_run_as_json_has_its_settings_rounds_and_scores(call, own_copy):
@@ -172,7 +209,21 @@ def test_a_run_is_checked_byte_by_byte(call, own_copy):
 
 def test_a_damaged_run_is_listed_beside_the_whole_ones(call, own_copy, start):
     start("broken")
+    code, out, _ = call("runs --json")
+    told = {run["name"]: run for run in json.loads(out)}
+    assert (
+        code == 0
+        and told["tiny"]["last_round"] == own_copy.round_metrics()[-1]
+        and told["broken"]["last_round"] is None
+    )
+    (find_run("broken").path / "samples.npz").write_bytes(b"x")
+    code, out, err = call("runs --check")
+    assert code == 1 and out.startswith("tiny: 3 rounds, every file") and "run 'broken' is damaged: samples.npz" in err
     (find_run("broken").path / "run.json").write_text("{")
+    assert (
+        "cannot be read" in next(run for run in json.loads(call("runs --json")[1]) if run["name"] == "broken")["error"]
+    )
+    assert call("runs --check")[2].startswith("vitviz: run 'broken' cannot be read")
     code, out, _ = call("runs")
     assert code == 0 and "run 'broken' cannot be read" in out and "3 rounds" in out
 
@@ -188,10 +239,23 @@ def test_a_data_set_is_embedded_with_the_nearest_clusters(call, own_copy, tmp_pa
     with np.load(out) as arrays:
         embeddings, clusters, distances = (arrays[name] for name in ("embeddings", "clusters", "distances"))
         assert np.array_equal(arrays["labels"], open_image_set("digits").labels)
+        assert len(arrays["names"]) == 1797 and arrays["class_names"].tolist() == [str(digit) for digit in range(10)]
     centers = np.asarray(own_copy.round(2 if index is None else index).centers)
     exact = np.linalg.norm(embeddings[:, None] - centers, axis=2)
     assert (exact.argmin(axis=1) == clusters).mean() > 0.999
     assert np.allclose(exact.min(axis=1), distances, atol=1e-3)
+
+
+def test_an_embedding_of_a_folder_says_which_file_a_row_is(call, own_copy, tmp_path):
+    folder = tmp_path / "pets" / "cat"
+    folder.mkdir(parents=True)
+    for number in range(101):
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(folder / f"{number:03}.png")
+    (folder / "007.png").write_bytes(b"not an image")
+    assert call(f"embed tiny {tmp_path / 'pets'} {tmp_path / 'out.npz'}")[0] == 0
+    with np.load(tmp_path / "out.npz") as arrays:
+        assert len(arrays["embeddings"]) == len(arrays["names"]) == 100
+        assert arrays["names"][6:8].tolist() == ["cat/006.png", "cat/008.png"]
 
 
 def test_a_round_that_is_not_there_is_not_embedded_with(call, own_copy, tmp_path):
@@ -234,6 +298,20 @@ def test_a_run_is_exported_as_a_page_and_for_embedding_atlas(call, own_copy, tmp
     for line, sentence in (("out.csv --atlas", "--atlas is for a .parquet"), ("out.zip --thumbnails", "for a .html")):
         code, _, err = call(f"export tiny {tmp_path}/{line}")
         assert code == 1 and sentence in err
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("export tiny {folder}/tiny.txt", "tiny.txt is not written: a run is not exported as .txt"),
+        ("export tiny {folder}/none/tiny.zip", "its folder does not exist; make {folder}/none first"),
+        ("embed tiny digits {folder}/none/out.npz", "its folder does not exist; make {folder}/none first"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_done(call, own_copy, tmp_path, line, sentence):
+    code, out, err = call(line.format(folder=tmp_path))
+    assert (code, out) == (1, "") and sentence.format(folder=tmp_path) in err
+    assert not (tmp_path / "tiny.txt").exists()
 
 
 def test_data_sets_are_listed_and_checked(call):

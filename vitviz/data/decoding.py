@@ -24,6 +24,8 @@ _DEFAULT_SIZE, _MIN_OWN_SIZE, _MAX_OWN_SIZE = 64, 8, 256
 _NUM_SAMPLED = 16
 _PROGRESS_EVERY = 256
 _MAX_NOTES = 8
+_MAX_LOOKED_FOR = 20
+"""So many unreadable images are looked for, that all can be repaired at once, before a set with too many is given up."""
 
 Item = TypeVar("Item")
 
@@ -67,13 +69,15 @@ def decode_source(source: Source, request: Request, write: Callable[[np.ndarray]
     for row, image in _report_progress(_decode_rows(listing, rows, request.img_size), len(rows), request.progress):
         if isinstance(image, Problem):
             skipped.append((listing.names[row], image.why or image.what))
-            _check_share(source.name, skipped, len(rows))
+            if len(skipped) >= _MAX_LOOKED_FOR:
+                _check_share(source.name, skipped, len(rows))
             continue
         pixels = np.ascontiguousarray(image.pixels)
         write(pixels)
         digest.update(pixels)
         used.append(row)
         counts.update(image.notes)
+    _check_share(source.name, skipped, len(rows))
     notes = (*listing.notes, *_tell_drawn(listing, rows), *_tell_counts(counts), *_tell_labels(listing, used))
     report = LoadReport(len(listing), len(used), tuple(skipped), notes)
     return _join(listing, used, report, digest)
@@ -133,7 +137,10 @@ def _resized_note(img_size: int) -> str:
 
 def _check_share(name: str, skipped: list[tuple[str, str]], num_tried: int) -> None:
     if len(skipped) > MAX_BAD * num_tried:
-        first = "; ".join(f"{image}: {reason}" for image, reason in skipped[:3])
+        names = {reason: [] for _, reason in skipped}
+        for image, reason in skipped:
+            names[reason].append(image)
+        first = "; ".join(f"{', '.join(images)}: {reason}" for reason, images in names.items())
         why = f"more than 1 % of its {num_tried:,} images cannot be read ({first})"
         raise Problem(f"{name} is not used", why, "repair or remove these files")
 

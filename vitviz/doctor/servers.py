@@ -2,7 +2,7 @@
 
 import http.client
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vitviz.doctor.findings import Finding
 
@@ -29,11 +29,19 @@ def check_servers() -> Iterator[Finding]:
     for process in psutil.process_iter(["pid", "cmdline"]):
         words = process.info["cmdline"] or []
         if any("streamlit" in word for word in words) and any(word.endswith("app.py") for word in words):
-            port = next((word.partition("=")[2] for word in words if word.startswith("--server.port=")), str(PORT))
-            what = f"process {process.info['pid']} serves an app.py on port {port}"
+            what = f"process {process.info['pid']} serves an app.py on port {_port_of(words)}"
             yield Finding(
                 "server", "hint", what, "each server keeps its own models in memory: stop those you do not use"
             )
+
+
+def _port_of(words: Sequence[str]) -> str:
+    """The port that a command line asks for, written with ``=`` or as the next word."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, port = word.partition("=")
+        if name == "--server.port":
+            return port if equals else following
+    return str(PORT)
 
 
 def _is_streamlit(port: int) -> bool:

@@ -94,7 +94,8 @@ def _read(source: Path) -> dict[str, Tensor]:
         if "code" not in problem.why:
             raise
         hint = (
-            "ask those who made it for its state_dict or a safetensors file: no file that could run code is opened here"
+            "if it is yours, save torch.save(model.state_dict(), path) and convert that; else ask those who made it for its "
+            "state_dict or a safetensors file: no file that could run code is opened here"
         )
         raise Problem(problem.what, problem.why, hint) from None
 

@@ -31,8 +31,7 @@ def export_compact(
     """
     if out.exists():
         raise Problem(f"{out} exists", "", "choose another name, or remove it first")
-    if not run.num_rounds():
-        raise Problem(f"run '{run.name}' has no round yet", "", "train it first")
+    run.check_rounds()
     last = run.num_rounds() - 1
     with_weights = {"ends": (0, last), "last": (last,), "none": ()}[weights]
     small = create_run(

@@ -43,9 +43,11 @@ def export_table(run: Run, out: Path) -> None:
     """Write one row a sample and round as ``.csv`` or ``.parquet``: place on the map, ids, class, distances, split.
 
     Columns: sample, dataset_index, round, x, y, cluster, raw_cluster, class, held_out, distance, runner_up_distance.
+    Raises: Problem when the run has no rounds.
     """
     import pandas
 
+    run.check_rounds()
     samples, projection = run.samples(), run.projection()
     tables = []
     for index in range(run.num_rounds()):
@@ -68,7 +70,5 @@ def export_table(run: Run, out: Path) -> None:
                 }
             )
         )
-    if not tables:
-        raise Problem(f"run '{run.name}' has no round yet", "", "train it first")
     table = pandas.concat(tables, ignore_index=True)
     table.to_csv(out, index=False) if out.suffix == ".csv" else table.to_parquet(out, index=False)

@@ -143,6 +143,15 @@ class Run:
         """Which images the rows of every round are."""
         return self._samples
 
+    def check_rounds(self) -> None:
+        """Raises: Problem when no round is here: none was trained yet, or the run was handed on for its records alone."""
+        if self.num_rounds():
+            return
+        if self.is_scores_only() and self.metrics():
+            why = "it was handed on for its records, without arrays and weights"
+            raise Problem(f"run '{self.name}' has no rounds to look into", why, "its command trains it anew")
+        raise Problem(f"run '{self.name}' has no round yet", "", "train it first")
+
     def round(self, index: int) -> Round:
         """Arrays of a round, memory-mapped. Raises Problem when there is no such round."""
         if not round_folders.is_complete(self._rounds, index):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vitviz.explain.deep_clustering import pair_of_curves, score_curves
+from vitviz.explain.scoring import SCORINGS
 from vitviz.runs.folder import Run
 from vitviz.share.markup import label, said
 
@@ -36,10 +37,11 @@ class Chart:
 
 def charts_of(run: Run, control: Run | None) -> list[Chart]:
     """The curves of a run of any method, those of its control beside them; a chart without a number is left out."""
-    method, records = run.description().method, run.metrics()
-    if method == "subspace":
+    scoring, records = SCORINGS.get(run.description().method), run.metrics()
+    kind = "round" if scoring is None else scoring.record_kind
+    if kind == "step":
         charts = _of_records(records, ("round", "step"), "step", _SUBSPACE)
-    elif run.round_metrics() and method in ("deep_clustering", "idec"):
+    elif kind == "round" and run.round_metrics():
         charts = _of_rounds(run, control)
     else:
         charts = _of_records(records, ("epoch",), "epoch", _CLASSIFIER)

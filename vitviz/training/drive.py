@@ -60,8 +60,7 @@ def drive(run: Run, report: Report = lambda progress, record: None) -> None:
 
 def make_projection(run: Run, engine: str, *, seed: int) -> Projection:
     """Compute the maps of all complete rounds of ``run`` and write them. Raises Problem when it has none."""
-    if run.num_rounds() == 0:
-        raise Problem(f"run '{run.name}' has no round yet", "", "train it first")
+    run.check_rounds()
     embeddings = [run.round(index).embeddings for index in range(run.num_rounds())]
     points, engine, settings = project_rounds(embeddings, engine, seed=seed)
     projection = Projection(points=points, engine=engine, seed=seed, settings=settings)

@@ -129,6 +129,8 @@ def row_notes(scoring: Scoring, rows: Sequence[ComparedRow]) -> None:
         note = f", {safe_label(say(row.claim.note), max_length=200)}" if row.claim.note else ""
         lines.append(f"- **{safe_label(say(row.claim.title))}**{note}: {_links(scoring, row)}")
     st.markdown("\n".join(lines))
+    if any(row.finished for row in rows):
+        st.caption(say(words.VERIFY))
 
 
 @st.fragment

@@ -33,6 +33,10 @@ _STEADY = 0.1
 """Up to this standard deviation, as a share of the mean, a measurement counts as undisturbed."""
 _FEW = 5
 """With fewer rounds their standard deviation says little."""
+VERIFY = (
+    "`python -m vitviz runs NAME` prints the scores of any of these runs and the command that makes it again, "
+    "with `--json` every record."
+)
 
 
 def setup_sentence(setup: Setup) -> str:

@@ -1,5 +1,6 @@
 """The language the reader chose, and ``say``: what stands between every sentence of the interface and the screen."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -56,8 +57,22 @@ def say_keys(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def say_problem(problem: Problem) -> str:
     """One sentence: ``what: why; hint.``"""
+    if not problem.why and not problem.hint:
+        return say_told(problem.what)
     reason = f"{say(problem.what)}: {say(problem.why)}" if problem.why else say(problem.what)
     return f"{reason}; {say(problem.hint)}" if problem.hint else reason
+
+
+def say_told(sentence: str) -> str:
+    """A problem that another process told as one sentence, ``what: why; hint``: by its parts where they are known, else whole."""
+    for mark in ("; ", ": "):
+        for place in (found.start() for found in re.finditer(mark, sentence)):
+            before, after = sentence[:place], sentence[place + len(mark) :]
+            if mark == "; " and say(after) != after:
+                return f"{say_told(before)}; {say(after)}"
+            if mark == ": " and say(before) != before:
+                return f"{say(before)}: {say_told(after)}"
+    return say(sentence)
 
 
 def say_figure(figure: Any) -> Any:

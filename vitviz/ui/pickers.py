@@ -9,6 +9,7 @@ import streamlit as st
 
 from vitviz.data.decoding_apart import MAX_MEGABYTES, decode_image_apart
 from vitviz.errors import Problem
+from vitviz.explain.scoring import SCORINGS
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
@@ -72,8 +73,16 @@ def describe_run(run: Run) -> None:
         with st.expander(say("Settings and origin")):
             st.json(about.settings, expanded=False)
             st.code(about.command or say("no command recorded"), language=None, wrap_lines=True)
-            for note in about.notes:
+            for note in _notes(run):
                 st.caption(safe_label(say(note), max_length=300))
+
+
+def _notes(run: Run) -> list[str]:
+    """What was done to the images. Where a method scores all of them, that some were drawn as held out says nothing."""
+    about = run.description()
+    scoring = SCORINGS.get(about.method)
+    scores_all = scoring is not None and scoring.is_clustering
+    return [note for note in about.notes if not (scores_all and "are held out" in note)]
 
 
 def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:

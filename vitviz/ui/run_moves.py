@@ -46,10 +46,10 @@ def show(run: Run, control: Run | None) -> None:
 def _show_ledger(run: Run, ledger: Ledger, beside: Ledger | None) -> None:
     st.header(say("The ledger, class by class"))
     st.markdown(say(words.ledger_sentence(ledger)))
-    st.markdown(say(words.NO_CONTROL if beside is None else words.control_sentence(beside)))
+    st.markdown(say(words.no_control(run) if beside is None else words.control_sentence(beside)))
     names = run.description().class_names
     run_views.chart(figures.ledger_bars(ledger, beside, class_names=names), key="ledger")
-    st.caption(say(words.LEDGER))
+    st.caption(say(words.LEDGER if beside is None else f"{words.LEDGER_BESIDE} {words.LEDGER}"))
     columns = _ledger_columns(ledger, beside, names)
     st.dataframe(say_keys({name: one for name, one in columns.items() if not _is_unknown(one)}), hide_index=True)
     kin = words.KIN if has_embeddings(run) else ""

@@ -13,9 +13,10 @@ from vitviz.ui.components.image_grid import image_grid
 from vitviz.ui.figure_files import offer_figure_files, picture_options, with_recipe
 from vitviz.ui.followed import follow_pick
 from vitviz.ui.labels import safe_label
-from vitviz.ui.language import say, say_figure
+from vitviz.ui.language import say, say_figure, say_told
 from vitviz.ui.pickers import PickedImage
 from vitviz.ui.routes import run_addresses
+from vitviz.ui.words import is_pulled
 
 
 def no_run_yet(method: str, preset: str) -> None:
@@ -45,7 +46,7 @@ def live_status(run: Run) -> None:
             again = f"python -m vitviz train {run.description().method} --run {run.name} --resume"
             st.warning(say(f"This run was {status.state}. `{again}` goes on, and so does the page Train."))
         elif status.state == "failed":
-            st.error(safe_label(say(f"This run failed: {status.error}"), max_length=400))
+            st.error(safe_label(say(f"This run failed: {say_told(status.error)}"), max_length=600))
         if (run.version(), status.state) != (shown, state):
             st.rerun()
 
@@ -65,7 +66,7 @@ def headline(run: Run, control: Run | None) -> None:
         _metric("Within share W/T", first.get("within_share"), last.get("within_share"), "off")
         if first.get("raw_kmeans_nmi") is not None:
             _control_metric("NMI, raw pixels", first["raw_kmeans_nmi"], "k-means alone")
-        else:
+        elif is_pulled(run):
             _control_metric("NMI at α = 0", beside.get("held_out_nmi"), "the control")
     warnings = [f"round {record['index']}: {text}" for record in records for text in record.get("warnings", ())]
     if warnings:

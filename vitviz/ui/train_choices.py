@@ -22,6 +22,8 @@ from vitviz.ui.language import say, say_keys
 
 _SHOWN = ("epochs", "max_rounds", "num_clusters", "cluster_weight", "batch_size", "lr", "limit", "seed")
 """Settings with a field of their own, where a method has them."""
+NAME_IS_USED = "train_name_is_used"
+"""Set when a run was started: its name is not that of the next."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ def pick_choice() -> Choice:
         base = _pick_base()
         source = _pick_source(base.config)
     st.caption(_about(base))
-    values = {"dataset": _read_source(source, base.config), **_pick_settings(base)}
+    dataset = _read_source(source, base.config)
+    num_classes = len(_look_into(dataset)[1]) if source == words.OWN_PATH else 0
+    values = {"dataset": dataset, **_pick_settings(base, num_classes)}
     changes = _changes(base.config, values)
     config = from_plain(type(base.config), {**to_plain(base.config), **changes})
     seed = changes.pop("seed", config.seed) if base.row else config.seed
@@ -125,14 +129,16 @@ def _look_into(path: str) -> tuple[int, tuple[str, ...]]:
     return len(listing), tuple(listing.class_names)
 
 
-def _pick_settings(base: _Base) -> dict[str, Any]:
-    """The settings that have a field, and those that were typed."""
+def _pick_settings(base: _Base, num_classes: int) -> dict[str, Any]:
+    """The settings that have a field, and those that were typed. Own images begin with as many clusters as they have classes."""
     plain, key = to_plain(base.config), f"{base.method}_{base.preset or words.OWN}_{base.row}"
+    begun = {**plain, "num_clusters": num_classes} if num_classes > 1 else plain
     values = {}
     with st.container(horizontal=True):
         for name in _SHOWN:
             if name in plain:
-                values[name] = _field(name, plain[name], f"{key}_{name}")
+                of_classes = f"_{num_classes}" if name == "num_clusters" and num_classes > 1 else ""
+                values[name] = _field(name, begun[name], f"{key}_{name}{of_classes}")
     with st.expander(say("All settings"), icon=":material/tune:"):
         typed = st.text_area(
             say(words.MORE),
@@ -165,6 +171,8 @@ def _changes(base: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pick_name(base: _Base, seed: int) -> tuple[str, str]:
     """The name that was typed, else the first of ``my-digits``, ``my-digits-2`` ... that is free; and what a row adds to it."""
+    if st.session_state.pop(NAME_IS_USED, False):
+        st.session_state["name"] = ""  # before its field is drawn: the browser would send it again
     taken = {run.name for run in list_runs()} | {run.name for run, _ in list_jobs()}
     ending = f"-{base.row}-s{seed}" if base.row else ""
     usual = f"my-{(base.preset or base.method).replace('_', '-')}"

@@ -13,7 +13,7 @@ from vitviz.training import launch, queue
 from vitviz.ui import run_views
 from vitviz.ui import train_words as words
 from vitviz.ui.labels import safe_label
-from vitviz.ui.language import say
+from vitviz.ui.language import say, say_told
 from vitviz.ui.navigation import address_of, is_shown, page
 from vitviz.ui.problems import shown_problems
 
@@ -127,7 +127,7 @@ def _show_waiting(place: int, run: Run, job: Job) -> None:
 def _show_ended(run: Run) -> None:
     status, locked = run.status(), not queue.is_allowed()
     show = {"finished": st.success, "failed": st.error}.get(status.state, st.warning)
-    show(say(words.ended(run.name, status.state, status.error)))
+    show(say(words.ended(run.name, status.state, say_told(status.error))))
     with st.container(horizontal=True, vertical_alignment="center"):
         if status.state != "finished" and st.button(
             say("Resume"), key=f"resume_{run.name}", icon=":material/resume:", disabled=locked

@@ -15,9 +15,9 @@ from vitviz.training.further_rounds import check_can_go_further
 from vitviz.training.supervise import NICE
 from vitviz.ui import train_words as words
 from vitviz.ui.labels import safe_label
-from vitviz.ui.language import say
+from vitviz.ui.language import say, say_told
 from vitviz.ui.problems import shown_problems
-from vitviz.ui.train_choices import Choice, pick_choice
+from vitviz.ui.train_choices import NAME_IS_USED, Choice, pick_choice
 
 _SECONDS = 120
 _KEPT = "train_estimates"
@@ -60,7 +60,7 @@ def show_further() -> None:
 
 def _show_resume(run: Run) -> None:
     status = run.status()
-    st.markdown(say(words.ended(run.name, status.state, status.error)))
+    st.markdown(say(words.ended(run.name, status.state, say_told(status.error))))
     st.code(launch.line_of(launch.resume_arguments(run)), language=None, wrap_lines=True)
     if st.button(say("Resume it"), key="resume_stopped", icon=":material/resume:"):
         with shown_problems():
@@ -86,7 +86,7 @@ def _start(choice: Choice) -> None:
     launch.start(choice.name, choice.arguments)
     if choice.control:
         launch.start(*choice.control)
-    st.session_state.pop("name", None)
+    st.session_state[NAME_IS_USED] = True
     st.rerun()
 
 

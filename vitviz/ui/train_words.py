@@ -106,7 +106,7 @@ def start_label(num_waiting: int, *, is_busy: bool) -> str:
 
 def ended(name: str, state: str, error: str) -> str:
     """What became of a job."""
-    why = f": {safe_label(error, max_length=300)}" if error else "."
+    why = f": {safe_label(error, max_length=600)}" if error else "."
     return f"**{safe_label(name)}** {STATES.get(state, state)}{why}"
 
 

@@ -35,13 +35,17 @@ def intro(method: str) -> str:
 
 
 SCORES = {
-    "NMI": "Normalised mutual information of clusters and classes, 0 to 1 (the paper writes -1 to 1, a slip). The dashed line is the "
-    "control with α = 0: same seed, same epochs, no pull. Random ids show what chance scores.",
+    "NMI": "Normalised mutual information of clusters and classes, 0 to 1 (the paper writes -1 to 1, a slip). Random ids show what "
+    "chance scores.",
     "ACC": "Accuracy after the best one-to-one naming of clusters by classes (Hungarian assignment), 0 to 1.",
     "ARI": "Adjusted Rand index: pairs of images treated alike by clusters and classes, 0 for chance, 1 for equal.",
     "AMI": "Mutual information adjusted for chance, 0 for chance, 1 for equal.",
 }
-WITHIN = "The share of the embeddings' variance that lies inside clusters. This is what the extra loss visibly moves: compare the control."
+BESIDE_CONTROL = "The dashed line is the control with α = 0: same seed, same epochs, no pull."
+BESIDE_PIXELS = "The dashed line is k-means on the raw pixels: what no method is needed for."
+WITHIN = "The share of the embeddings' variance that lies inside clusters."
+PULLED = "This is what the extra loss visibly moves: compare the control."
+LOSSES = "The loss of every round. This method has no stop rule: it makes as many rounds as it is told to."
 PREVIOUS = "How alike the ids of two neighbouring rounds are, 1 for equal. It says that the rounds settle, not that they are right."
 FORGETS = "What the embedding forgets: error of images restored from it by ridge regression, on images the decoder has not seen."
 RESTORED = (
@@ -57,9 +61,10 @@ NO_RIVER = (
     "A river needs two rounds: this run has one so far. It shows which images go from cluster to cluster between them."
 )
 NO_ATTENTION = "No attention is shown: the method has none, or the run kept no weights of its rounds (keep-round-weights=true keeps them)."
-LEDGER = (
+LEDGER = "Books balance: right before + repaired - broken = right after."
+LEDGER_BESIDE = (
     "Filled: this run. Hollow: the control, the same seed and epochs without the pull (α = 0), between the same rounds. What both repair, "
-    "plain further training repairs; only the difference is the clustering's. Books balance: right before + repaired - broken = right after."
+    "plain further training repairs; only the difference is the clustering's."
 )
 KIN = (
     "Kin: of the 15 images nearest to a mover in the embedding (not on the map), the share that is of its class; the column is the mean of "
@@ -67,6 +72,7 @@ KIN = (
     "the cluster was renamed round it."
 )
 NO_CONTROL = "There is no control of this run here (the same seed and epochs with α = 0), so nothing says how much plain training would repair."
+NO_PULL = "This method pulls nothing, so there is no control with α = 0. Images move because the method changes from round to round."
 SEED_BAND = (
     "The band reaches from the lowest to the highest of the seeds here, this run among them; each thin line is one of them. "
     "A difference smaller than the band is chance."
@@ -75,6 +81,24 @@ NO_SEEDS = (
     "There is no band: no other seed of these settings is here. One run says what happened once. This makes another:"
 )
 EPSILONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+
+
+def score_caption(score: str, run: Run, control: Run | None) -> str:
+    """What a score means, and what the dashed line beside it is."""
+    if control is not None:
+        return f"{SCORES[score]} {BESIDE_CONTROL}"
+    is_beside_pixels = score == "NMI" and run.round_metrics()[0].get("raw_kmeans_nmi") is not None
+    return f"{SCORES[score]} {BESIDE_PIXELS}" if is_beside_pixels else SCORES[score]
+
+
+def no_control(run: Run) -> str:
+    """Why nothing stands beside a run."""
+    return NO_CONTROL if is_pulled(run) else NO_PULL
+
+
+def is_pulled(run: Run) -> bool:
+    """Whether the method of a run has a weight α that could be 0."""
+    return "cluster_weight" in run.description().settings
 
 
 def map_caption(run: Run) -> str:
