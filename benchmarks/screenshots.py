@@ -16,6 +16,7 @@ from benchmarks.startup import CHROMIUM, RESTED, ROOT, _Server
 FOLDER = ROOT / "docs" / "pictures"
 DESK, PHONE = (1440, 900), (390, 844)
 _DIGITS = "deep_clustering?run=digits"
+_BELOW_MAP = "Drag to select"
 _STEPS = "subspace?run=digits-subspace-steps"
 
 
@@ -32,9 +33,10 @@ SHOTS = {
     "lesson": Shot("deep_clustering?lesson=1-feedback&at=3"),
     "supertokens": Shot("supertokens?photo=cat&view=Map&pin=450_400"),
     "attention": Shot("attention?photo=cat&pin=450_400"),
-    "map": Shot(f"{_DIGITS}&view=Map&round=6"),
+    "map": Shot(f"{_DIGITS}&view=Map&round=6", at=_BELOW_MAP),
+    "cifar": Shot("deep_clustering?run=cifar10-laptop&view=Map&round=5", at=_BELOW_MAP),
     "film": Shot(f"{_DIGITS}&view=Map&round=6&image=5", at="Open in attention"),
-    "river": Shot("deep_clustering?run=digits-half-trained&view=River"),
+    "river": Shot("deep_clustering?run=digits-half-trained&view=River", at="Each column is a round"),
     "curves": Shot(f"{_DIGITS}&view=Curves&zoom=true"),
     "clusters": Shot(f"{_DIGITS}&view=Clusters"),
     "movers": Shot(f"{_DIGITS}&view=Movers"),
@@ -44,7 +46,7 @@ SHOTS = {
     "compare": Shot("compare"),
     "train": Shot("train"),
     "runs": Shot("runs"),
-    "korean": Shot(f"{_DIGITS}&view=Map&round=6&lang=KO"),
+    "korean": Shot(f"{_DIGITS}&view=Curves&lang=KO"),
     "phone": Shot(f"{_DIGITS}&view=Map&round=6", PHONE),
 }
 
