@@ -73,6 +73,18 @@ def test_a_step_comes_back_after_looking_around_and_after_a_reload(open_at, sett
     assert _query(page)["run"] == "digits-control" and _query(page)["view"] == "Movers"
 
 
+def test_before_a_class_the_text_stands_beside_the_picture_that_it_speaks_of(open_at, settle, shipped_server):
+    page = open_at(f"{_address(shipped_server.address, '1-feedback', 1, 'KO')}&present=1", size=(1280, 720))
+    for number in (1, 2):
+        _wait_for_step(page, settle, number, 7, "KO")
+        page.wait_for_function("document.querySelector('.st-key-view').getBoundingClientRect().top < 80")
+        panel, view = (page.locator(one).bounding_box() for one in (PANEL, ".round-map .surface"))
+        assert panel["x"] + panel["width"] < view["x"] and panel["y"] + panel["height"] <= 720
+        assert view["y"] < 360
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("ArrowRight")
+
+
 def test_a_presenter_steps_by_keys_in_large_type_without_the_frame(open_at, settle, shipped_server):
     page = open_at(_address(shipped_server.address, "1-feedback", 1, "EN"))
     _wait_for_step(page, settle, 1, 7, "EN")
