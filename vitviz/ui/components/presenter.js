@@ -3,10 +3,10 @@
 const PRESENTER_STYLE = `
   [data-testid=stSidebar], [data-testid=stHeader], [data-testid=stSidebarCollapsedControl] { display: none !important; }
   [data-testid=stMainBlockContainer] { padding-top: 1.2rem !important; max-width: none !important; }
-  .st-key-lesson_panel p, .st-key-lesson_panel li, .st-key-lesson_panel label { font-size: 1.5rem !important; line-height: 1.45 !important; }
+  .st-key-lesson_panel p, .st-key-lesson_panel li, .st-key-lesson_panel label { font-size: clamp(1.1rem, 1.75vw, 1.5rem) !important; line-height: 1.45 !important; }
   .st-key-lesson_panel [data-testid=stCaptionContainer] p { font-size: 1.1rem !important; }
   [data-testid=stMain] [data-testid=stCaptionContainer] p { font-size: 1.1rem; }
-  @media (min-width: 1000px) {
+  @media (min-width: 800px) {
     .st-key-lesson_panel {
       position: fixed; inset: 1rem auto 1rem 1rem; width: 34vw !important; height: auto !important; overflow-y: auto;
     }
