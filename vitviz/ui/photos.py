@@ -117,7 +117,7 @@ def _handed_over() -> PickedImage | None:
         st.caption(say("The picture of this link is no longer on the server: upload it again."))
         return None
     st.caption(
-        say(f"{safe_label(photo.name)}, from before or from another page. Upload or choose another to let it go.")
+        say(f"{safe_label(photo.name)}, from another page or from before. Upload or choose another to let it go.")
     )
     return photo
 
