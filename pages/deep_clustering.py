@@ -14,6 +14,7 @@ from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import explorer, film_strip, river, run_moves, run_placement, run_views, words
 from vitviz.ui.choices import choose, choose_from
+from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say, say_problem
 from vitviz.ui.missing_images import RESTORED_NEEDS, are_missing, offer_images
 from vitviz.ui.navigation import METHOD_PAGES
@@ -31,7 +32,8 @@ def main() -> None:
         run_views.no_run_yet("deep_clustering", "digits")
         return
     describe_run(run)
-    st.caption(say(words.intro(run.description().method)))
+    about = run.description()
+    st.caption(f"**{safe_label(say(about.title) or run.name)}.** {say(words.intro(about.method))}")
     run_views.live_status(run)
     if not run.round_metrics():
         st.info(
@@ -210,9 +212,7 @@ def show_upload(run: Run, control: Run | None) -> None:
         if picked is None:
             st.caption(say(words.upload_hint(run_views.classes_sentence(run), size)))
             return
-        inverted = st.toggle(
-            say("Swap light and dark"), key="inverted", help=say("These digits are light on dark; ink on paper is not.")
-        )
+        inverted = st.toggle(say("Swap light and dark"), key="inverted", help=say(words.SWAP))
         pixels = run_views.as_run_sees(run, picked, inverted=inverted)
         st.image(
             contact_sheet(pixels[None], columns=1, cell=224),

@@ -73,6 +73,19 @@ def test_a_step_comes_back_after_looking_around_and_after_a_reload(open_at, sett
     assert _query(page)["run"] == "digits-control" and _query(page)["view"] == "Movers"
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (853, 480)], ids=["projector", "zoomed"])
+def test_before_a_class_the_text_stands_beside_the_picture_that_it_speaks_of(open_at, settle, shipped_server, size):
+    page = open_at(f"{_address(shipped_server.address, '1-feedback', 1, 'KO')}&present=1", size=size)
+    for number in (1, 2):
+        _wait_for_step(page, settle, number, 7, "KO")
+        page.wait_for_function("document.querySelector('.st-key-view').getBoundingClientRect().top < 80")
+        panel, view = (page.locator(one).bounding_box() for one in (PANEL, ".round-map .surface"))
+        assert panel["x"] + panel["width"] < view["x"] and panel["y"] + panel["height"] <= size[1]
+        assert view["y"] < size[1] / 2
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("ArrowRight")
+
+
 def test_a_presenter_steps_by_keys_in_large_type_without_the_frame(open_at, settle, shipped_server):
     page = open_at(_address(shipped_server.address, "1-feedback", 1, "EN"))
     _wait_for_step(page, settle, 1, 7, "EN")

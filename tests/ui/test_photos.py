@@ -1,10 +1,12 @@
 """A picture that goes along from one page of photos to another."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from vitviz.ui.photos import bundled_photo, link_to
@@ -54,3 +56,49 @@ def test_the_last_sixteen_are_kept():
     for number in range(20):
         link_to(_mine(f"{number:02}"))
     assert [_open(given=key).text[0].value for key in ("03", "04", "19")] == ["Chelsea the cat", "04.png", "19.png"]
+
+
+def _png() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full((4, 6, 3), 9, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def uploaded() -> AppTest:
+    """The page after a file was given."""
+    app = _open(photo="coffee")
+    app.file_uploader(key="test_file").upload("mine.png", _png(), "image/png").run(timeout=30)
+    assert [one.value for one in app.text] == ["mine.png"]
+    return app
+
+
+def test_an_uploaded_picture_is_in_the_address_so_a_reload_shows_it_again(uploaded):
+    given = uploaded.query_params["given"]
+    assert [one.value for one in _open(photo="coffee", given=given).text] == ["mine.png"]
+
+
+def test_an_uploaded_picture_says_that_it_goes_before_the_photograph_chosen(uploaded):
+    assert any("remove it to see the photograph chosen" in one.value for one in uploaded.sidebar.caption)
+    assert r"mine\.png" in [one.value for one in uploaded.main.caption]
+
+
+def test_who_takes_the_uploaded_picture_away_or_goes_back_is_not_held_at_it(uploaded):
+    del uploaded.query_params["given"]
+    uploaded.run()
+    assert "given" not in uploaded.query_params
+    uploaded.file_uploader(key="test_file").clear().run()
+    assert "given" not in uploaded.query_params
+    assert [one.value for one in uploaded.text] == ["A cup of coffee"]
+
+
+def test_the_page_names_its_picture_and_has_a_way_to_another_except_before_a_class():
+    app = _open(photo="coffee")
+    assert [one.value for one in app.main.caption] == ["A cup of coffee"]
+    assert [one.label for one in app.main.button] == ["Your own photo"]
+    assert not _open(photo="coffee", present="1").main.button
+
+
+def test_the_formats_that_are_read_stand_where_a_file_is_taken_before_one_is_refused():
+    said = " ".join(one.value for one in _open().sidebar.markdown)
+    assert "HEIC" in said and "20 MB" in said

@@ -89,7 +89,7 @@ def _frames(run: Run, film: Film, lit: np.ndarray) -> list[dict[str, Any]]:
 
     def neighbor(row: int, labels: np.ndarray) -> dict[str, Any]:
         known = samples.classes[row]
-        initial = about.class_names[known][:1] if known >= 0 else "?"
+        initial = about.class_names[known][:3] if known >= 0 else "?"
         text = note.format(number=samples.indices[row], cluster=names[labels[row]])
         edge = UNKNOWN_COLOR if known < 0 else colors[labels[row]]
         return {"id": int(row), "note": text, "initial": initial, "color": edge}

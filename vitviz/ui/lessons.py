@@ -154,7 +154,7 @@ def _buttons(lesson: Lesson, number: int, step: Step, *, presenting: bool) -> No
 
 
 def _listen(lesson: Lesson, number: int, *, presenting: bool) -> None:
-    pressed = presenter(key="presenter", presenting=presenting)
+    pressed = presenter(key="presenter", presenting=presenting, step=f"{lesson.name} {number}")
     if pressed == "leave":
         _present(False)
         st.rerun()

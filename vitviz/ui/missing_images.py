@@ -10,7 +10,7 @@ from vitviz.runs.folder import Run
 from vitviz.ui.language import say
 from vitviz.ui.tasks import OnProgress, downloads, result_of
 
-STAND_IN = "The images of {title} are not on this machine; a tile with the first letter of its class stands for each."
+STAND_IN = "The images of {title} are not on this machine; a tile with the first letters of its class stands for each."
 RESTORED_NEEDS = "To see what the embedding still knows, the images have to be on this machine."
 _MB = 10**6
 

@@ -15,6 +15,11 @@ from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
 from vitviz.ui.quota import hold
 
+_READABLE = (
+    f"JPEG, PNG and the like, at most {MAX_MEGABYTES} MB. A phone's HEIC is not read: share it as JPEG, or take a screenshot "
+    "of it."
+)
+
 
 @dataclass(frozen=True)
 class PickedImage:
@@ -85,15 +90,17 @@ def _notes(run: Run) -> list[str]:
     return [note for note in about.notes if not (scores_all and "are held out" in note)]
 
 
-def pick_image(key: str, *, max_side: int = 1024) -> PickedImage | None:
-    """An uploaded picture, decoded within bounds; None until there is one.
+def pick_image(key: str, *, max_side: int = 1024, on_change: Callable[[], None] | None = None) -> PickedImage | None:
+    """An uploaded picture, decoded within bounds; None until there is one. ``on_change`` is called when it is another or gone.
 
     Raises: Problem in one sentence for anything that is not a picture.
     """
     place = f"{key}_file"
     types = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"]
-    file = st.file_uploader(say("A picture"), type=types, key=place, max_upload_size=MAX_MEGABYTES)
+    look = {"type": types, "max_upload_size": MAX_MEGABYTES, "on_change": on_change}
+    file = st.file_uploader(say("A picture"), key=place, **look)
     if file is None:
+        st.markdown(f":small[{say(_READABLE)}]")
         hold(place, {})
         return None
     return decode_given(file.getvalue(), file.name, max_side=max_side, place=place)

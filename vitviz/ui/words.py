@@ -174,6 +174,12 @@ def confusion_caption(round_index: int, part: str) -> str:
     return f"Rows are classes, columns matched clusters, at round {round_index}, {part} images. A clean run has one bright cell a row."
 
 
+SWAP = (
+    "For a picture that has them the other way round than the images of this run: ink on paper beside digits that are light on "
+    "dark."
+)
+
+
 def upload_hint(classes: str, img_size: int) -> str:
     """What picture to give."""
     if not classes:

@@ -164,7 +164,7 @@ def test_changing_the_colours_asks_the_server_nothing(page, opened):
     root = opened()
 
     def recolor():
-        root.get_by_role("button", name="Class").click()
+        root.get_by_role("button", name="Class", exact=True).click()
         root.locator(".legend button", has_text="Unlabelled").wait_for()
         root.get_by_role("button", name="Right / wrong").click()
         root.locator(".legend button", has_text="Wrong").click()
@@ -264,10 +264,10 @@ def test_the_grid_shows_240_thumbnails_and_tells_the_one_picked(page, opened):
     page.get_by_text("grid 17").wait_for()
 
 
-def test_the_grid_shows_initials_where_there_are_no_tiles(page, opened):
+def test_the_grid_shows_the_first_letters_where_there_are_no_tiles(page, opened):
     opened()
     cells = page.locator(".image-grid").last.locator(".thumb")
-    assert cells.all_inner_texts() == ["i", "i"]
+    assert cells.all_inner_texts() == ["ima", "ima"]
 
 
 def test_trails_are_offered_for_few_points_only(page, opened):

@@ -7,7 +7,16 @@ const LINES = `
   html[lang=ko], html[lang=ko]:root body :is(h1, h2, h3, p, li, th, td, label, button, summary) {
     word-break: keep-all;
     overflow-wrap: break-word;
+  }
+  @media (max-width: 768px) {
+    [data-testid=stExpandSidebarButton]::after { content: "Menu"; margin-left: 0.25rem; }
+    html[lang=ko] [data-testid=stExpandSidebarButton]::after { content: "메뉴"; }
+  }
+  @media (hover: none) {
+    .modebar-container { display: none; }
   }`;
+const OWN_PHOTO = ".st-key-own_photo button";
+const UPLOADER = "[data-testid=stSidebar] [data-testid=stFileUploader]";
 const lines = new CSSStyleSheet();
 const frames = new WeakMap();
 
@@ -30,7 +39,9 @@ export default function frame({ parentElement, data }) {
   };
 }
 
-/** A screen reader changes its voice, and lines of Korean break between words, for which Streamlit's own rules are overruled. */
+/** A screen reader changes its voice, lines of Korean break between words, for which Streamlit's own rules are overruled, on a
+    phone the arrows that unfold the sidebar have a word beside them, and where no pointer hovers a chart's tools, which would stay
+    over its legend, are gone: files are offered under it, two taps bring it back. */
 function speak(language) {
   document.documentElement.lang = language;
   if (document.adoptedStyleSheets.includes(lines)) return;
@@ -50,10 +61,12 @@ function watch() {
   const observer = new MutationObserver(later);
   observer.observe(document.body, { childList: true, subtree: true });
   window.addEventListener("resize", later);
+  document.addEventListener("click", leadToUploader);
   mend();
   return () => {
     cancelAnimationFrame(waiting);
     observer.disconnect();
+    document.removeEventListener("click", leadToUploader);
     window.removeEventListener("resize", later);
   };
 }
@@ -92,4 +105,19 @@ function reachScrolled(box) {
   const isWider = box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
   if (isWider && !box.hasAttribute("tabindex")) box.tabIndex = 0;
   if (!isWider && box.tabIndex === 0) box.removeAttribute("tabindex");
+}
+
+/** The button for one's own photo unfolds the sidebar where it is folded, and puts the focus on what takes a file. */
+function leadToUploader(event) {
+  if (!event.target.closest?.(OWN_PHOTO)) return;
+  document.querySelector("[data-testid=stExpandSidebarButton]")?.click();
+  const until = performance.now() + 3000;
+  const look = () => {
+    const box = document.querySelector(UPLOADER);
+    const isSeen = box && box.getBoundingClientRect().left >= 0;
+    if (!isSeen && performance.now() < until) return requestAnimationFrame(look);
+    box?.scrollIntoView({ block: "center" });
+    box?.querySelector("button")?.focus({ preventScroll: true });
+  };
+  requestAnimationFrame(look);
 }

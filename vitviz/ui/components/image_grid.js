@@ -34,7 +34,7 @@ function fillGrid({ root, cells, line }, { data, setTriggerValue }) {
 
 function makeCell(item, data, cells, setTriggerValue) {
   const title = [item.label, item.note].filter(Boolean).join(" · ");
-  const thumb = element("span", { class: "thumb", "aria-hidden": "true" }, item.label.slice(0, 1));
+  const thumb = element("span", { class: "thumb", "aria-hidden": "true" }, item.label.slice(0, 3));
   if (item.color) thumb.style.setProperty("--edge", item.color);
   const pick = () => {
     for (const cell of cells.children) cell.setAttribute("aria-pressed", String(cell === made));

@@ -3,13 +3,23 @@
 const PRESENTER_STYLE = `
   [data-testid=stSidebar], [data-testid=stHeader], [data-testid=stSidebarCollapsedControl] { display: none !important; }
   [data-testid=stMainBlockContainer] { padding-top: 1.2rem !important; max-width: none !important; }
-  .st-key-lesson_panel p, .st-key-lesson_panel li, .st-key-lesson_panel label { font-size: 1.5rem !important; line-height: 1.45 !important; }
+  .st-key-lesson_panel p, .st-key-lesson_panel li, .st-key-lesson_panel label { font-size: clamp(1.1rem, 1.75vw, 1.5rem) !important; line-height: 1.45 !important; }
   .st-key-lesson_panel [data-testid=stCaptionContainer] p { font-size: 1.1rem !important; }
   [data-testid=stMain] [data-testid=stCaptionContainer] p { font-size: 1.1rem; }
+  @media (min-width: 800px) {
+    .st-key-lesson_panel {
+      position: fixed; inset: 1rem auto 1rem 1rem; width: 34vw !important; height: auto !important; overflow-y: auto;
+    }
+    [data-testid=stMainBlockContainer]:has(.st-key-lesson_panel) { padding-left: calc(34vw + 2.5rem) !important; }
+  }
 `;
+const RUNNING = "[data-testid=stApp]:not([data-test-script-state=notRunning]), [data-testid=stSkeleton]";
+const PATIENCE = 20_000;
+const RESTS = 4; // looks in a row that find it drawn: a step may lead over another page
 const FORWARD = new Set(["ArrowRight", "PageDown"]);
 const BACK = new Set(["ArrowLeft", "PageUp"]);
 const presenters = new WeakMap();
+const steps = new WeakMap();
 
 export default function presenter(component) {
   const { parentElement, data, setTriggerValue } = component;
@@ -25,6 +35,8 @@ export default function presenter(component) {
     event.preventDefault();
   };
   document.addEventListener("keydown", listen);
+  if (data.presenting && data.step && steps.get(parentElement) !== data.step) showView();
+  steps.set(parentElement, data.presenting ? data.step : "");
   const clean = () => {
     document.removeEventListener("keydown", listen);
     style.remove();
@@ -32,6 +44,21 @@ export default function presenter(component) {
   };
   presenters.set(parentElement, clean);
   return clean;
+}
+
+/** Beside the lesson's text stands what it speaks of: once the page of a step is drawn, its view begins at the top of the screen. */
+function showView() {
+  const until = performance.now() + PATIENCE;
+  let rested = 0;
+  const look = () => {
+    const view = document.querySelector(".st-key-view");
+    const panel = document.querySelector(".st-key-lesson_panel");
+    rested = document.querySelector(RUNNING) || !view || !panel ? 0 : rested + 1;
+    if (rested < RESTS) {
+      if (performance.now() < until) setTimeout(look, 100);
+    } else if (getComputedStyle(panel).position === "fixed") view.scrollIntoView();
+  };
+  setTimeout(look, 100);
 }
 
 /** Whether what has the focus needs arrow keys itself: a text, a slider, a map. */

@@ -18,7 +18,7 @@ function describePoint(index, round, { map, data, labels, columns, numbers }) {
     if (values) rows.push([labels[`by_${name}`], (values[index] / 255).toFixed(2), null]);
   }
   const title = fill(labels.image, { id: numbers.format(map.ids[index]) });
-  return { title, rows, initial: name.slice(0, 1), address: tileAddress(data.tile_url, index), index };
+  return { title, rows, initial: name.slice(0, 3), address: tileAddress(data.tile_url, index), index };
 }
 
 /** Write what `describePoint` gives into the card, and load the thumbnail. */
