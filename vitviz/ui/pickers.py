@@ -97,8 +97,7 @@ def pick_image(key: str, *, max_side: int = 1024, on_change: Callable[[], None] 
     """
     place = f"{key}_file"
     types = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"]
-    look = {"type": types, "max_upload_size": MAX_MEGABYTES, "on_change": on_change}
-    file = st.file_uploader(say("A picture"), key=place, **look)
+    file = st.file_uploader(say("A picture"), type=types, max_upload_size=MAX_MEGABYTES, key=place, on_change=on_change)
     if file is None:
         st.markdown(f":small[{say(_READABLE)}]")
         hold(place, {})

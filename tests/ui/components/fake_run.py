@@ -42,6 +42,7 @@ class FakeRun:
 
     def round(self, index: int) -> SimpleNamespace:
         return SimpleNamespace(
+            embeddings=np.zeros((len(self._clusters[index]), 4), np.float16),
             matched_labels=self._clusters[index],
             distances=self._distances[index],
             runner_up_distances=np.ones_like(self._distances[index]),
