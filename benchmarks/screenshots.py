@@ -30,7 +30,7 @@ class Shot(NamedTuple):
 
 SHOTS = {
     "home": Shot(""),
-    "lesson": Shot("deep_clustering?lesson=1-feedback&at=3"),
+    "lesson": Shot("deep_clustering?lesson=1-feedback&at=3&present=1"),
     "supertokens": Shot("supertokens?photo=cat&view=Map&pin=450_400"),
     "attention": Shot("attention?photo=cat&pin=450_400"),
     "map": Shot(f"{_DIGITS}&view=Map&round=6", at=_BELOW_MAP),
@@ -39,7 +39,7 @@ SHOTS = {
     "river": Shot("deep_clustering?run=digits-half-trained&view=River", at="Each column is a round"),
     "curves": Shot(f"{_DIGITS}&view=Curves&zoom=true"),
     "clusters": Shot(f"{_DIGITS}&view=Clusters"),
-    "movers": Shot(f"{_DIGITS}&view=Movers"),
+    "movers": Shot(f"{_DIGITS}&view=Movers", at="The ledger, class by class"),
     "subspace": Shot(f"{_STEPS}&view=Affinity&layer=affinity&order=clusters"),
     "equaliser": Shot(f"{_STEPS}&view=Equaliser&gain_1=0"),
     "coat": Shot("coat?network=Trained+run&run=clothing-coat&view=Clusters&photo=cat&pin=450_400"),
@@ -77,7 +77,9 @@ def _taken(browser, server: str, shot: Shot, scheme: str) -> bytes:
     page.wait_for_selector("[data-testid=stMain] h1", timeout=120_000)
     for _ in range(2):
         page.wait_for_selector(RESTED, timeout=120_000)
-        page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')")
+        page.wait_for_function(
+            "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner], [class*=st-key-stop_]')"
+        )
         page.wait_for_load_state("networkidle")
     if shot.at:
         page.get_by_text(shot.at).first.evaluate("(element) => element.scrollIntoView({ block: 'center' })")
