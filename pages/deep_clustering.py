@@ -174,7 +174,7 @@ def show_cluster_change(run: Run, names: list[str]) -> None:
 
 def show_restored(run: Run, samples: np.ndarray, before: int, after: int) -> None:
     st.header(say("What the embedding still knows"))
-    st.caption(say(f"{words.RESTORED} {words.small_copy_sentence(run)}".strip()))
+    st.caption(say(words.with_small_copy(words.RESTORED, run)))
     if not has_embeddings(run):
         return
     if are_missing(run):

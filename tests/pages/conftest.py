@@ -118,6 +118,26 @@ def own_folders(tmp_path, monkeypatch) -> None:
 
 
 @pytest.fixture
+def at_once(monkeypatch) -> None:
+    """Nothing is remembered of other tests, and tasks are done where they are asked for."""
+    import streamlit as st
+
+    from vitviz.ui import tasks
+
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+    def start(self, key: str, work: Callable):
+        task = tasks.Task()
+        task.run(work)
+        self._tasks[key] = task
+        return task
+
+    monkeypatch.setattr(tasks.Desk, "start", start)
+    monkeypatch.setattr(tasks, "_PATIENCE", 600.0)
+
+
+@pytest.fixture
 def nothing_shipped(tmp_path, monkeypatch) -> None:
     """No run is shipped."""
     monkeypatch.setattr("vitviz.runs.folder.shipped_root", lambda: tmp_path / "shipped")

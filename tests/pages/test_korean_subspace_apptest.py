@@ -1,11 +1,6 @@
 """The page of subspace clustering in Korean: every view of a run with steps, of one of a turntable, and what stands beside."""
 
-from collections.abc import Callable
-
 import pytest
-import streamlit as st
-
-from vitviz.ui import tasks
 
 VIEWS = ("Affinity", "Loom", "One image", "Ring", "Steps", "Spectrum", "Channels", "Equaliser", "What if")
 NAMES = ("coil20", "ji", "adam", "ridge", "AMD EPYC", "vitviz", "DSC-Net")
@@ -24,22 +19,6 @@ STATES = [
 ]
 
 pytestmark = pytest.mark.usefixtures("own_folders", "at_once")
-
-
-@pytest.fixture
-def at_once(monkeypatch) -> None:
-    """What is done beside the page is done when it is asked for."""
-    st.cache_resource.clear()
-    st.cache_data.clear()
-
-    def start(self, key: str, work: Callable) -> tasks.Task:
-        task = tasks.Task()
-        task.run(work)
-        self._tasks[key] = task
-        return task
-
-    monkeypatch.setattr(tasks.Desk, "start", start)
-    monkeypatch.setattr(tasks, "_PATIENCE", 600.0)
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: " ".join(state.values()))

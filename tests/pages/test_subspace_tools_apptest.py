@@ -2,11 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from vitviz.config import from_plain
@@ -15,7 +14,6 @@ from vitviz.runs.folder import Run, find_run, own_root, shipped_root
 from vitviz.training.drive import drive
 from vitviz.training.methods import METHODS
 from vitviz.training.setup import start_run
-from vitviz.ui import tasks
 
 ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
 TINY = {
@@ -32,22 +30,6 @@ TINY = {
 NOT_THE_RUN = "Hold your setting against as trained, not against the run."
 
 pytestmark = pytest.mark.usefixtures("own_folders", "at_once")
-
-
-@pytest.fixture
-def at_once(monkeypatch) -> None:
-    """Nothing is remembered of other tests, and tasks are done where they are asked for."""
-    st.cache_resource.clear()
-    st.cache_data.clear()
-
-    def start(self, key: str, work: Callable) -> tasks.Task:
-        task = tasks.Task()
-        task.run(work)
-        self._tasks[key] = task
-        return task
-
-    monkeypatch.setattr(tasks.Desk, "start", start)
-    monkeypatch.setattr(tasks, "_PATIENCE", 600.0)
 
 
 @pytest.fixture(scope="module")

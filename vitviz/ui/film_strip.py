@@ -45,7 +45,7 @@ def show(run: Run) -> None:
             restored_url=_in_a_row(film.restored) if film.restored is not None else None,
             attention_url=None if maps is None else _in_a_row(explain.heat_over(picture, maps, SEQUENTIAL_COLORS)),
         )
-        st.caption(say(f"{words.film_caption(run, film)} {words.small_copy_sentence(run)}".strip()))
+        st.caption(say(words.with_small_copy(words.film_caption(run, film), run)))
 
 
 def film_of(run: Run, sample: int) -> Film:

@@ -51,9 +51,9 @@ def _show_ledger(run: Run, ledger: Ledger, beside: Ledger | None) -> None:
     run_views.chart(figures.ledger_bars(ledger, beside, class_names=names), key="ledger")
     st.caption(say(words.LEDGER if beside is None else f"{words.LEDGER_BESIDE} {words.LEDGER}"))
     columns = _ledger_columns(ledger, beside, names)
-    st.dataframe(say_keys({name: one for name, one in columns.items() if not _is_unknown(one)}), hide_index=True)
+    st.dataframe(say_keys(_known(columns)), hide_index=True)
     kin = words.KIN if has_embeddings(run) else ""
-    st.caption(say(f"{kin} {words.small_copy_sentence(run)}".strip()))
+    st.caption(say(words.with_small_copy(kin, run)))
 
 
 def _ledger_columns(ledger: Ledger, beside: Ledger | None, names: tuple[str, ...]) -> dict:
@@ -85,9 +85,13 @@ def _ledger_columns(ledger: Ledger, beside: Ledger | None, names: tuple[str, ...
     }
 
 
-def _is_unknown(column: Sequence) -> bool:
-    """Whether it is the kin of a run that was handed on without embeddings: nothing but NaN."""
-    return len(column) > 0 and all(isinstance(one, float | np.floating) and np.isnan(one) for one in column)
+def _known(columns: dict[str, Sequence]) -> dict[str, Sequence]:
+    """Without the kin of a run that was handed on without embeddings: columns of nothing but NaN."""
+
+    def is_unknown(column: Sequence) -> bool:
+        return len(column) > 0 and all(isinstance(one, float | np.floating) and np.isnan(one) for one in column)
+
+    return {name: column for name, column in columns.items() if not is_unknown(column)}
 
 
 def _show_images(run: Run, movers: Movers, before: int, after: int) -> None:
@@ -119,7 +123,7 @@ def _show_table(run: Run, movers: Movers, kin: Kin) -> None:
             "kin after": np.round(kin.after, 3),
             "change of kin": np.round(kin.after - kin.before, 3),
         }
-        st.dataframe(say_keys({name: one for name, one in columns.items() if not _is_unknown(one)}), hide_index=True)
+        st.dataframe(say_keys(_known(columns)), hide_index=True)
         if np.isnan(kin.before).any() and has_embeddings(run):
             st.caption(say(words.kin_sampled(int((~np.isnan(kin.before)).sum()), len(movers.samples))))
 

@@ -281,12 +281,13 @@ def some_attention(rounds: np.ndarray) -> str:
     return f"The run kept the weights of {rounds_sentence(rounds)} alone, so attention is shown there."
 
 
-def small_copy_sentence(run: Run) -> str:
-    """What neighbours and restored images rest on in a run that was handed on small; empty for a whole one."""
+def with_small_copy(text: str, run: Run) -> str:
+    """``text``, and of a run that was handed on small what neighbours and restored images rest on."""
     basis = run.round(0).basis
-    if basis is None:
-        return ""
-    kept, dim = len(basis) - 1, basis.shape[1]
+    return text if basis is None else f"{text} {_small_copy(len(basis) - 1, basis.shape[1])}".strip()
+
+
+def _small_copy(kept: int, dim: int) -> str:
     if not kept:
         return "This run was handed on without its embeddings: nothing is said of nearest images, and none is restored."
     return f"This run was handed on with {kept} of {dim} principal components of its embeddings: neighbours and restored images are those within them."
