@@ -295,6 +295,7 @@ def test_a_band_of_the_river_shows_its_images_by_pointer_and_by_keys(visit):
     band = river.locator(".band.moves[data-at='1_9_3']")
     said = band.get_attribute("aria-label")
     count = int(re.match(r"(\d+) images go from 9 ", said).group(1))
+    drawing = river.locator("svg").element_handle()
     band.focus()
     page.keyboard.press("Enter")
     page.get_by_text(re.compile(f"^{count} images go from cluster 9 .* at round 2$")).wait_for()
@@ -305,6 +306,8 @@ def test_a_band_of_the_river_shows_its_images_by_pointer_and_by_keys(visit):
     assert re.fullmatch(r"1_\d", held.get_attribute("data-at")), "left of a band is a block of its round"
     page.keyboard.press("Escape")
     page.wait_for_function("!location.search.includes('flow=')")
+    page.locator(".image-grid").wait_for(state="detached")
+    assert drawing.evaluate("svg => svg.isConnected"), "the river was drawn anew under the pointer"
     page.mouse.click(*band.evaluate(OPEN_PLACE))
     page.wait_for_function("location.search.includes('flow=1_9_3')")
     page.get_by_text(re.compile(f"^{count} images go from cluster 9")).wait_for()

@@ -33,15 +33,21 @@ class ClusterRiver {
 
   update(component) {
     this.component = component;
-    const { data } = component;
-    const latest = JSON.stringify(data);
-    if (latest === this.latest) return;
-    if (data.follow !== this.data?.follow) this.picked = data.picked ?? null;
+    const { picked, follow, ...shown } = component.data;
+    const latest = JSON.stringify(shown);
+    if (follow !== this.data?.follow) this.picked = picked ?? null;
+    this.data = component.data;
+    if (latest === this.latest) return this.follow();
     this.latest = latest;
-    this.data = data;
-    this.numbers = new Intl.NumberFormat(data.locale);
-    this.keys.textContent = data.words.keys;
+    this.numbers = new Intl.NumberFormat(shown.locale);
+    this.keys.textContent = shown.words.keys;
     this.draw();
+  }
+
+  /** Mark what is picked on the shapes that stand: drawn anew, a second press on them would meet nothing. */
+  follow() {
+    this.mark();
+    if (!this.root.classList.contains("asked")) this.tell(null);
   }
 
   resize() {
