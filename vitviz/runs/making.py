@@ -25,7 +25,7 @@ def make_folder(path: Path, description: Description, samples: Samples) -> None:
         (temporary / "rounds").mkdir(parents=True)
         atomic.sweep(path.parent)
         atomic.probe(temporary)
-        atomic.write_file(temporary / "samples.npz", lambda file: np.savez(file, **arrays))
+        atomic.write_file(temporary / "samples.npz", lambda file: np.savez_compressed(file, **arrays))
         atomic.write_json(temporary / "run.json", dataclasses.asdict(description))
         _put_in_place(temporary, path)
     finally:
