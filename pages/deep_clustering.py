@@ -14,11 +14,12 @@ from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import explorer, film_strip, river, run_moves, run_placement, run_views, words
 from vitviz.ui.choices import choose, choose_from
+from vitviz.ui.handed import pick_given
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say, say_problem
 from vitviz.ui.missing_images import RESTORED_NEEDS, are_missing, offer_images
 from vitviz.ui.navigation import METHOD_PAGES
-from vitviz.ui.pickers import describe_run, pick_image, pick_run
+from vitviz.ui.pickers import describe_run, pick_run
 from vitviz.ui.problems import shown_problems
 
 VIEWS = ("Map", "River", "Curves", "Clusters", "Movers", "Your image")
@@ -207,7 +208,7 @@ def show_upload(run: Run, control: Run | None) -> None:
         return
     left, right = st.columns((1, 2))
     with left:
-        picked = pick_image("placed")
+        picked = pick_given("placed")
         size = run.description().img_size
         if picked is None:
             st.caption(say(words.upload_hint(run_views.classes_sentence(run), size)))

@@ -354,6 +354,15 @@ def test_a_digit_that_is_given_falls_into_the_cluster_of_its_class(digit):
     assert line.replace("\\", "").startswith("**cluster 7**")
 
 
+def test_a_picture_that_was_given_stands_in_the_address_so_a_reload_places_it_again(digit):
+    before = _upload(_png(digit))
+    again = _view("Your image", given=before.query_params["given"])
+    assert [one.value for one in again.markdown if "after the last round" in one.value] == [
+        one.value for one in before.markdown if "after the last round" in one.value
+    ]
+    assert r"seven\.png, from another page or from before" in _texts(again.caption)
+
+
 def test_what_decoding_did_to_a_picture_is_told(digit):
     clear = np.dstack([digit, np.full(digit.shape[:2], 128, np.uint8)])
     assert "transparency placed on white" in _texts(_upload(_png(clear)).caption)

@@ -9,7 +9,8 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from vitviz.ui.photos import bundled_photo, link_to
+from vitviz.ui import handed
+from vitviz.ui.photos import MAX_SIDE, bundled_photo, link_to
 from vitviz.ui.pickers import PickedImage
 
 PAGE = Path(__file__).parent / "photo_app.py"
@@ -52,10 +53,18 @@ def test_a_picture_that_is_gone_says_so_and_a_photograph_stands_in():
     assert app.text[0].value == "Chelsea the cat"
 
 
-def test_the_last_sixteen_are_kept():
-    for number in range(20):
-        link_to(_mine(f"{number:02}"))
-    assert [_open(given=key).text[0].value for key in ("03", "04", "19")] == ["Chelsea the cat", "04.png", "19.png"]
+def test_what_is_kept_is_bounded_in_bytes_and_the_one_used_longest_ago_goes_first(monkeypatch):
+    monkeypatch.setattr(handed, "MAX_BYTES", 4 * _mine("").pixels.nbytes)
+    for number in range(4):
+        link_to(_mine(f"{number}"))
+    assert _open(given="0").text[0].value == "0.png"
+    link_to(_mine("4"))
+    shown = [_open(given=key).text[0].value for key in ("0", "1", "2", "3", "4")]
+    assert shown == ["0.png", "Chelsea the cat", "2.png", "3.png", "4.png"]
+
+
+def test_a_class_of_forty_with_the_largest_photos_is_kept():
+    assert handed.MAX_BYTES >= 40 * MAX_SIDE * MAX_SIDE * 3
 
 
 def _png() -> bytes:
