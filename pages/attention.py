@@ -6,12 +6,13 @@ from vitviz.ui import attention_words as words
 from vitviz.ui.attention_flows import show_flow
 from vitviz.ui.attention_maps import show_attention
 from vitviz.ui.attention_pairs import show_pair
-from vitviz.ui.attention_sources import Shown, feed, pick_framing, pick_network, pick_picture
+from vitviz.ui.attention_sources import Shown, feed, pick_framing, pick_network
 from vitviz.ui.attention_tokens import show_lens, show_patches
 from vitviz.ui.attributions import show_attribution
 from vitviz.ui.choices import choose
 from vitviz.ui.language import say
 from vitviz.ui.problems import shown_problems
+from vitviz.ui.run_networks import pick_picture
 
 VIEWS = {
     "Attention": show_attention,
@@ -32,7 +33,7 @@ def main() -> None:
             network = pick_network()
         if network is None:
             return
-        shown = feed(pick_picture(network), network, pick_framing(network))
+        shown = feed(pick_picture(network.run, "attention"), network, pick_framing(network))
         _describe(shown)
         VIEWS[view](shown)
 

@@ -6,8 +6,8 @@ from vitviz.ui import run_views
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.choices import choose
 from vitviz.ui.language import say
-from vitviz.ui.photos import pick_photo
 from vitviz.ui.problems import shown_problems
+from vitviz.ui.run_networks import pick_picture
 from vitviz.ui.supertoken_comparison import show_beside, show_embeddings
 from vitviz.ui.supertoken_sources import METHOD, PRESET, group, pick_choices, pick_source, warn
 from vitviz.ui.supertoken_views import show_iterations, show_map, show_reconstruction
@@ -26,12 +26,12 @@ def main() -> None:
     st.caption(say(words.INTRO))
     view = choose("View", list(VIEWS), key="view", label_visibility="collapsed")
     with shown_problems():
-        photo = pick_photo("supertokens")
         source = pick_source()
         if source is None:
             st.caption(say(words.NO_RUN))
             run_views.no_run_yet(METHOD, PRESET)
             return
+        photo = pick_picture(source.run, "supertokens")
         choices = pick_choices(source)
         shown = group(photo, source, choices)
         warn(shown)

@@ -163,9 +163,9 @@ def _add_making(verbs) -> None:
     )
     export.add_argument(
         "--weights",
-        choices=("ends", "last", "none"),
+        choices=("all", "ends", "last", "none"),
         default="ends",
-        help="with --compact: the weights of the first and last round (ends), of the last, or of none",
+        help="with --compact: the weights of all rounds, of the first and last (ends), of the last, or of none",
     )
     export.add_argument(
         "--thumbnails", action="store_true", help="images in the .html also where the licence is not known to allow it"

@@ -5,7 +5,7 @@ import pytest
 
 from vitviz.errors import Problem
 from vitviz.explain import film_strip
-from vitviz.explain.film_strip import attention_of, film_of, heat_over, nearest_rows, rounds_with_attention
+from vitviz.explain.film_strip import film_of, heat_over, looks_of, nearest_rows, rounds_with_attention
 from vitviz.explain.restoration import restore_samples
 from vitviz.runs.folder import Run, shipped_root
 
@@ -61,7 +61,9 @@ def test_attention_of_the_rounds_is_that_of_cls_in_the_last_layer(digits):
 
     rounds, pixels = np.array([0, 6]), np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     assert rounds_with_attention(digits, rounds).tolist() == rounds.tolist()
-    maps = attention_of(digits, rounds, pixels)
+    looks = looks_of(digits, rounds, pixels)
+    maps = looks.attention
+    assert looks.supertokens is None, "a network of patches gathers none"
     opened = load_run_model(digits, 6)
     fed = prepare(opened.model, pixels, opened.preprocessing)[0][0]
     row = attend(opened.model, fed, len(layers_of(opened.model, fed)) - 1)
@@ -70,9 +72,28 @@ def test_attention_of_the_rounds_is_that_of_cls_in_the_last_layer(digits):
     assert np.abs(maps[0] - maps[1]).max() > 1e-4
 
 
+def test_super_tokens_of_the_rounds_are_those_that_the_network_clusters_by_itself():
+    import torch
+
+    from vitviz.data.batches import to_tensor
+    from vitviz.explain.opened_models import load_run_model
+    from vitviz.nn.supertokens import hard_labels
+
+    run, pixels = Run(shipped_root() / "digits-supertoken"), np.zeros((32, 32, 3), np.uint8)
+    pixels[8:24, 12:18] = 255
+    looks = looks_of(run, np.array([0, 6]), pixels)
+    embed = load_run_model(run, 6).model.patch_embed
+    with torch.inference_mode():
+        own = embed.embed(to_tensor(pixels[None], torch.device("cpu")), keep=("association",))
+    assert own.grid == (8, 8)
+    assert looks.supertokens[1].tolist() == hard_labels(own.association, embed.tier.cell_size)[0].tolist()
+    assert looks.attention.shape == (2, 8, 8)
+    assert (looks.supertokens[0] != looks.supertokens[1]).any(), "rounds change what is gathered"
+
+
 def test_attention_stops_when_it_is_told_to(digits):
     with pytest.raises(Problem, match="stopped"):
-        attention_of(digits, np.arange(7), np.zeros((32, 32, 3), np.uint8), lambda done, total: done < 1)
+        looks_of(digits, np.arange(7), np.zeros((32, 32, 3), np.uint8), lambda done, total: done < 1)
 
 
 def test_an_autoencoder_and_a_run_without_weights_have_no_attention(make_run):

@@ -6,6 +6,7 @@ import pytest
 from benchmarks import teasers as maker
 from vitviz.data.photographs import list_photographs
 from vitviz.explain import teasers
+from vitviz.explain.mosaic import mosaic
 from vitviz.figures.theme import SEQUENTIAL_COLORS
 from vitviz.runs.folder import Run, shipped_root
 
@@ -39,7 +40,7 @@ def test_writing_what_was_read_gives_the_same_file(tmp_path, monkeypatch):
 def test_a_mosaic_has_one_colour_a_token_and_lines_between_them():
     photo = np.zeros((40, 60, 3), np.uint8)
     photo[:, 30:] = 200
-    picture = teasers.mosaic(photo, np.array([[0, 1]]), side=40)
+    picture = mosaic(photo, np.array([[0, 1]]), side=40)
     assert picture.shape == (40, 40, 3)
     assert (picture[:, :18] < 5).all() and (picture[:, 23:] > 195).all()
     assert (picture[:, 20] > photo[0, -1] * 0.9).all(), "the line is lighter than what it runs through"

@@ -122,7 +122,7 @@ def test_a_run_of_small_images_begins_with_one_of_its_own_held_out_images(view):
     app = _open(view=view, **RUN)
     assert not app.error and _canvases(app) == CANVASES[view]
     assert app.session_state["picture"] == "An image of the run"
-    assert "held out" in _texts(app.sidebar.caption) and "class" in _texts(app.sidebar.caption)
+    assert "of run digits, class" in _texts(app.main.caption) and "held out" in _texts(app.main.caption)
 
 
 def test_without_a_run_the_page_opens_a_vit_by_name(nothing_shipped):

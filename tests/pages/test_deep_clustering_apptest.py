@@ -76,6 +76,26 @@ def test_an_image_is_followed_from_view_to_view_until_it_is_closed(view):
     assert "image" not in app.query_params
 
 
+def _links_to_supertokens(app: AppTest) -> list[str]:
+    links = [one.proto for one in app.get("page_link")]
+    return [one.query_string for one in links if one.label == "Open in super tokens"]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_run_on_super_tokens_shows_them_in_every_round_and_leads_to_their_page():
+    app = _view("Map", "digits-supertoken", image="100")
+    assert _data(app, "film_digits-supertoken")["supertokens_url"] == ""
+    ask = next(button for button in app.button if button.label == "Look where the network of each round looks")
+    ask.click().run(timeout=60)
+    film = _data(app, "film_digits-supertoken")
+    assert film["supertokens_url"] and film["attention_url"]
+    assert [frame["look"] for frame in film["frames"]] == list(range(7))
+    assert "each in its mean colour" in _texts(app.caption)
+    (link,) = _links_to_supertokens(app)
+    assert "run=digits-supertoken" in link and "sample=100" in link
+    assert not _links_to_supertokens(_view("Map", "digits", image="100"))
+
+
 @pytest.mark.parametrize("image", ["99999", "-1", "x", "1797", ""])
 def test_an_image_that_there_is_not_is_not_followed(image):
     assert "film_digits" not in [one.key for one in _view("Map", image=image).get("bidi_component")]

@@ -193,6 +193,25 @@ def test_the_page_begins_with_the_run_that_is_shipped():
     assert "Run clothing-supertoken: features before clustering, fed 336 x 224 px" in _texts(app.caption)
 
 
+def test_a_deep_clustering_on_super_tokens_is_looked_at_round_by_round_in_an_image_of_its_own():
+    app = _open(model="Trained run", run="digits-supertoken", round="2", sample="100")
+    assert not app.error and not app.warning
+    assert app.select_slider(key="round").value == 2
+    assert app.number_input(key="sample").value == 100
+    assert "Run digits-supertoken, round 2: features before clustering, fed 32 x 32 px" in _texts(app.caption)
+    assert "Image 100 of run digits-supertoken, class 4, held out" in _texts(app.main.caption)
+    (link,) = [one.proto.query_string for one in app.get("page_link") if "sample=" in one.proto.query_string]
+    assert "run=digits-supertoken" in link and "round=2" in link and "sample=100" in link
+    assert "picture=An+image+of+the+run" in link
+
+
+def test_a_deep_clustering_on_patches_is_not_a_run_of_this_page():
+    app = _open(model="Trained run", run="digits")
+    assert app.selectbox(key="run").value == "clothing-supertoken"
+    assert "digits" not in app.selectbox(key="run").options and "digits-supertoken" in app.selectbox(key="run").options
+    assert not app.info
+
+
 def test_a_run_of_ones_own_is_shown_as_it_was_trained(trained_run):
     app = AppTest.from_file(ROUTER, default_timeout=120).run()
     app.switch_page("../../pages/supertokens.py")

@@ -103,8 +103,10 @@ def test_the_weights_of_the_first_and_the_last_round_are_kept_and_the_last_are_t
     assert not (small.path / "weights.safetensors").exists()
 
 
-@pytest.mark.parametrize(("weights", "kept"), [("last", [False, False, True]), ("none", [False] * 3)])
-def test_fewer_weights_are_kept_where_asked_and_the_run_says_which(run, tmp_path, weights, kept):
+@pytest.mark.parametrize(
+    ("weights", "kept"), [("all", [True] * 3), ("last", [False, False, True]), ("none", [False] * 3)]
+)
+def test_as_many_weights_are_kept_as_asked_and_the_run_says_which(run, tmp_path, weights, kept):
     export_compact(run, tmp_path / "small", num_components=0, weights=weights)
     small = Run(tmp_path / "small")
     assert [small.has_weights(index) for index in range(3)] == kept and small.has_weights() is any(kept)

@@ -7,6 +7,8 @@ import numpy as np
 
 from vitviz.errors import Problem
 from vitviz.explain.restoration import restore_samples
+from vitviz.explain.supertoken_features import clusters_supertokens, features_of_run
+from vitviz.explain.supertoken_grouping import group_features
 from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run
 
@@ -32,6 +34,19 @@ class Film:
     neighbors: np.ndarray
     kin: np.ndarray
     restored: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the networks of F rounds make of one image.
+
+    attention (F, rows, columns) float32, 0..1: what CLS attends to in the last layer, mean of the heads; a round's map sums to 1
+    together with what CLS keeps for itself. supertokens (F, h, w) int32: the super token that each feature pixel goes to most
+    after the last iteration; None for a network without any.
+    """
+
+    attention: np.ndarray
+    supertokens: np.ndarray | None
 
 
 def film_of(run: Run, sample: int) -> Film:
@@ -68,12 +83,10 @@ def nearest_rows(places: np.ndarray, sample: int, num: int) -> np.ndarray:
     return near[np.lexsort((near, squared[near]))]
 
 
-def attention_of(
+def looks_of(
     run: Run, rounds: np.ndarray, pixels: np.ndarray, on_progress: Callable[[int, int], bool] = lambda done, total: True
-) -> np.ndarray:
-    """What CLS attends to in the last layer at each of ``rounds``, mean of the heads: (F, rows, columns) float32, 0..1.
-
-    ``pixels`` (H, W, 3) uint8 is the image. A round's map sums to 1 together with what CLS keeps for itself.
+) -> Looks:
+    """Feed the image ``pixels`` (H, W, 3) uint8 to the network of each of ``rounds``.
 
     Raises: Problem for a run without attention or without the weights of a round, and when it is told to stop.
     """
@@ -81,18 +94,21 @@ def attention_of(
     from vitviz.explain.opened_models import load_run_model
     from vitviz.explain.preprocessing import prepare
 
-    maps = []
+    maps, tokens = [], []
     for done, index in enumerate(rounds):
         if not on_progress(done, len(rounds)):
             raise Problem("the attention of the rounds was stopped")
         opened = load_run_model(run, int(index))
         model = opened.model
         maps.append(birds_eye(model, prepare(model, pixels, opened.preprocessing)[0][0]).rows[-1].maps.mean(axis=0))
-    return np.stack(maps).astype(np.float32)
+        if clusters_supertokens(run):
+            features = features_of_run(model, pixels, run_name=run.name)
+            tokens.append(group_features(features, num_iterations=model.patch_embed.num_iterations).labels[-1])
+    return Looks(np.stack(maps).astype(np.float32), np.stack(tokens) if tokens else None)
 
 
 def rounds_with_attention(run: Run, rounds: np.ndarray) -> np.ndarray:
-    """Those of ``rounds`` that :func:`attention_of` can be asked for: of a vision transformer that kept their weights."""
+    """Those of ``rounds`` that :func:`looks_of` can be asked for: of a vision transformer that kept their weights."""
     is_vit = run.description().method == "deep_clustering"
     return np.array([index for index in rounds if is_vit and run.has_weights(int(index))], int)
 

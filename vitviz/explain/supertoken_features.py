@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from vitviz.nn.vit import VisionTransformer
+    from vitviz.runs.folder import Run
 
 _MAX_ASPECT = 3  # long side over short side of what a network is fed
 _MAX_PIXEL_SIDE = 512  # of the picture whose colours are clustered
@@ -44,6 +45,14 @@ class Features:
     recipe: str
     similarity: str
     scale: float | None
+
+
+def clusters_supertokens(run: Run) -> bool:
+    """Whether the network of a run gathers pixels into super tokens itself, whatever it was trained for."""
+    about = run.description()
+    if about.method == "deep_clustering":
+        return about.settings.get("stem") == "supertoken"
+    return about.method == "supertokens" and about.settings.get("embedding", "supertoken") == "supertoken"
 
 
 def features_of_pixels(image: np.ndarray) -> Features:

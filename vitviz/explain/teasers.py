@@ -11,19 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from vitviz.explain.map_files import color_ramp, overlay_pixels
-from vitviz.explain.segmentation import mean_colors
+from vitviz.explain.mosaic import SIDE, square
 from vitviz.explain.subspace import layer_of, order_images, take_snapshot
 from vitviz.explain.subspace_weave import weave
 from vitviz.runs.folder import Run
 
 FILE = Path(__file__).with_name("teasers.json")
-SIDE = 288
-"""Pixels along a side of every picture: two for one on a dense screen."""
-
-_OUTLINE = 0.55  # how white the lines between super tokens are, 0..1
 
 
 @dataclass(frozen=True)
@@ -60,29 +55,6 @@ def write_told(told: dict[str, Told], made_by: str) -> None:
     FILE.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
 
 
-def square(photo: np.ndarray, *, side: int = SIDE) -> np.ndarray:
-    """The middle of a photo (H, W, 3) uint8 as (side, side, 3) uint8."""
-    return _middle(_short_side_at(photo, side), side)
-
-
-def mosaic(photo: np.ndarray, ids: np.ndarray, *, side: int = SIDE) -> np.ndarray:
-    """The middle of a photo (H, W, 3) uint8 in one mean colour a super token, with outlines: (side, side, 3) uint8.
-
-    ``ids`` (rows, columns) lie over the whole photo.
-    """
-    whole = _short_side_at(photo, side)
-    down, across = (
-        np.arange(length) * count // length for length, count in zip(whole.shape[:2], ids.shape, strict=True)
-    )
-    labels = ids[down[:, None], across]
-    picture = mean_colors(whole, labels).astype(np.float32)
-    edges = np.zeros(labels.shape, bool)
-    edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    edges[1:] |= labels[1:] != labels[:-1]
-    picture[edges] += _OUTLINE * (255 - picture[edges])
-    return _middle(np.rint(picture).astype(np.uint8), side)
-
-
 def heat(photo: np.ndarray, shares: np.ndarray, colors: Sequence[str], *, side: int = SIDE) -> np.ndarray:
     """Shares (rows, columns) relative to the largest, over the middle of a photo (H, W, 3) uint8: (side, side, 3) uint8."""
     return overlay_pixels(square(photo, side=side), shares / max(float(shares.max()), 1e-12), colors, side=side)
@@ -101,15 +73,3 @@ def affinity_twice(run: Run, colors: Sequence[str], *, side: int = SIDE) -> tupl
         for order in ("data", "cluster")
     )
     return np.rint(unsorted).astype(np.uint8), np.rint(by_cluster).astype(np.uint8)
-
-
-def _short_side_at(photo: np.ndarray, side: int) -> np.ndarray:
-    height, width = photo.shape[:2]
-    scale = side / min(height, width)
-    size = (max(side, round(width * scale)), max(side, round(height * scale)))
-    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
-
-
-def _middle(picture: np.ndarray, side: int) -> np.ndarray:
-    top, left = ((length - side) // 2 for length in picture.shape[:2])
-    return picture[top : top + side, left : left + side]

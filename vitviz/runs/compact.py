@@ -14,6 +14,7 @@ from vitviz.runs.folder import Run, create_run
 from vitviz.runs.records import Projection, Round
 
 KEPT_WEIGHTS = {
+    "all": "the weights of every round",
     "ends": "the weights of the first and the last round",
     "last": "the weights of the last round",
     "none": "no weights",
@@ -33,7 +34,7 @@ def export_compact(
         raise Problem(f"{out} exists", "", "choose another name, or remove it first")
     run.check_rounds()
     last = run.num_rounds() - 1
-    with_weights = {"ends": (0, last), "last": (last,), "none": ()}[weights]
+    with_weights = {"all": range(last + 1), "ends": (0, last), "last": (last,), "none": ()}[weights]
     small = create_run(
         out.name, run.description(), dataclasses.replace(run.samples(), sketches=sketches), root=out.parent
     )

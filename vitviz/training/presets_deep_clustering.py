@@ -48,6 +48,12 @@ DEEP_CLUSTERING: dict[str, Preset] = {
             "stop_rule": "max_rounds",
         },
     ),
+    "digits-supertoken": Preset(
+        method="deep_clustering",
+        title="Digits, super tokens",
+        why="The same rounds on a network that gathers strokes into 64 super tokens: watch them beside map and attention.",
+        settings={"stem": "supertoken", "patch_size": 4, "max_rounds": 6, "stop_rule": "max_rounds"},
+    ),
     "digits-unsupervised": Preset(
         method="idec",
         title="Digits without labels",

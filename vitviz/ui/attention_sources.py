@@ -13,11 +13,10 @@ from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import attention_words as words
 from vitviz.ui.attention_weights import pick_timm
 from vitviz.ui.choices import choose, choose_from
-from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
-from vitviz.ui.photos import pick_photo
 from vitviz.ui.pickers import PickedImage, describe_run
 from vitviz.ui.results import computed
+from vitviz.ui.run_networks import has_network, pick_kept_round, version_of
 from vitviz.ui.run_views import live_status
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 RUN, TIMM = "Trained run", "Any timm ViT"
 METHODS, PRESET = ("supertokens", "deep_clustering"), "clothing-supertoken"
-PHOTO, OF_RUN = "A photo", "An image of the run"
 
 
 @dataclass(frozen=True)
@@ -87,17 +85,6 @@ def pick_network(*, beside: bool = False) -> Network | None:
     return _of_run(runs, prefix)
 
 
-def pick_picture(network: Network, *, key: str = "attention") -> PickedImage:
-    """A photo, or an image that the network's run was trained on or held out."""
-    images = None if network.run is None else _run_images(network.run)
-    if images is None:
-        return pick_photo(key)
-    with st.sidebar:
-        kinds = (OF_RUN, PHOTO) if network.run.description().img_size < 64 else (PHOTO, OF_RUN)
-        kind = choose("Picture", kinds, key="picture")
-    return pick_photo(key) if kind == PHOTO else _pick_sample(network.run, images)
-
-
 def feed(picture: PickedImage, network: Network, framing: str | None = None) -> Shown:
     """The picture as the network sees it; ``framing`` is the network's own when None."""
     from vitviz.explain.attention_tokens import layout_of
@@ -130,22 +117,16 @@ def untrained_twin(network: Network) -> Network | None:
     return Network(key, computed("twin", key, network.untrained))
 
 
-def version_of(run: Run) -> str:
-    """Changes whenever the weights of a run may have."""
-    return f"{run.version()}-{len(run.metrics())}"
-
-
-def has_network(run: Run) -> bool:
+def can_look_into(run: Run) -> bool:
     """Whether this page can look into a run: it is of a method with attention, and kept weights."""
     try:
-        is_ours = run.description().method in METHODS
+        return run.description().method in METHODS and has_network(run)
     except Problem:
         return False
-    return is_ours and (run.has_weights() or run.has_resume_point())
 
 
 def _runs() -> dict[str, Run]:
-    return {run.name: run for run in list_runs() if has_network(run)}
+    return {run.name: run for run in list_runs() if can_look_into(run)}
 
 
 def _of_run(runs: dict[str, Run], prefix: str) -> Network:
@@ -153,10 +134,7 @@ def _of_run(runs: dict[str, Run], prefix: str) -> Network:
     start = names.index(PRESET) if PRESET in names else 0
     name = st.selectbox(say("Run"), names, index=start, key=f"{prefix}run", bind="query-params", help=say(words.RUNS))
     run = runs[name]
-    rounds = [index for index in range(run.num_rounds()) if run.has_weights(index)]
-    index = None
-    if len(rounds) > 1:
-        index = st.select_slider(say("Round"), rounds, value=rounds[-1], key=f"{prefix}round", bind="query-params")
+    index = pick_kept_round(run, key=f"{prefix}round")
     if not prefix:
         describe_run(run)
         live_status(run)
@@ -171,42 +149,6 @@ def _of_run(runs: dict[str, Run], prefix: str) -> Network:
 def _of_timm(prefix: str) -> Network:
     key, opened, untrained = pick_timm(prefix)
     return Network(key, opened, untrained)
-
-
-def _pick_sample(run: Run, images: np.ndarray) -> PickedImage:
-    """One image of the run by its row, bound to ``?sample=``."""
-    samples, about = run.samples(), run.description()
-    first = int(np.flatnonzero(samples.held_out)[0]) if samples.held_out.any() else 0
-    with st.sidebar:
-        row = st.number_input(
-            say("Image (row)"),
-            0,
-            len(images) - 1,
-            value=first,
-            key="sample",
-            bind="query-params",
-            help=say(words.SAMPLE),
-        )
-        known = samples.classes[row]
-        label = about.class_names[known] if 0 <= known < len(about.class_names) else "unlabelled"
-        st.caption(say(f"class {safe_label(label)}, {'held out' if samples.held_out[row] else 'a training image'}"))
-    pixels = np.asarray(images[samples.indices[row]])
-    return PickedImage(pixels, f"image {row} of run {run.name}", (), f"{run.name}-{about.dataset_fingerprint}-{row}")
-
-
-def _run_images(run: Run) -> np.ndarray | None:
-    """All images of a run's data set; None when they are not on this machine."""
-    try:
-        return _images(run.name, run.description().dataset_fingerprint, _run=run)
-    except Problem:
-        return None
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def _images(name: str, fingerprint: str, _run: Run) -> np.ndarray:
-    from vitviz.training.setup import load_shown_images
-
-    return load_shown_images(_run)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

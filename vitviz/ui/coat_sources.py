@@ -16,6 +16,7 @@ from vitviz.ui.attention_words import keys_sentence
 from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.language import say
 from vitviz.ui.pickers import PickedImage, describe_run, pick_run
+from vitviz.ui.run_networks import has_network, version_of
 from vitviz.ui.run_views import live_status
 
 if TYPE_CHECKING:
@@ -136,11 +137,6 @@ def computed(name: str, shown: Shown, make: Callable[[], Any], *more: Any) -> An
     return _kept(name, shown.key, repr(more), _make=make_alone)
 
 
-def has_network(run: Run) -> bool:
-    """Whether there are weights to look through: a run may be kept for its scores alone."""
-    return run.has_weights() or run.has_resume_point()
-
-
 def _kinds(network: Network) -> tuple[str, ...]:
     clusters = {FACTORISED, SOFTMAX} & set(network.trained.attention) or network.trained.mlp_stages
     other = FACTORISED if network.form == SOFTMAX else SOFTMAX
@@ -207,7 +203,7 @@ def _of_run(run: Run) -> Network:
 
     describe_run(run)
     live_status(run)
-    about, version = run.description(), f"{run.version()}-{len(run.metrics())}"
+    about, version = run.description(), version_of(run)
     zooms = [zoom for zoom in ZOOMS if zoom == 1 or zoom * about.img_size <= SIDES[-1]]
     with st.sidebar:
         zoom = choose("Fed at", zooms, key="zoom", help=words.ZOOM)

@@ -7,13 +7,15 @@ import streamlit as st
 
 from vitviz.errors import Problem
 from vitviz.explain import film_strip as explain
-from vitviz.explain.film_strip import Film
+from vitviz.explain.film_strip import Film, Looks
+from vitviz.explain.mosaic import mosaic
 from vitviz.explain.sheets import contact_sheet
+from vitviz.explain.supertoken_features import clusters_supertokens
 from vitviz.figures.theme import SEQUENTIAL_COLORS, UNKNOWN_COLOR, cluster_colors
 from vitviz.runs.folder import Run
 from vitviz.ui import run_views, words
-from vitviz.ui.attention_sources import OF_RUN, has_network, version_of
 from vitviz.ui.attention_sources import RUN as TRAINED_RUN
+from vitviz.ui.attention_sources import can_look_into
 from vitviz.ui.components.film_strip import film_strip
 from vitviz.ui.followed import follow, followed
 from vitviz.ui.kept import keep_picture
@@ -22,7 +24,10 @@ from vitviz.ui.language import say
 from vitviz.ui.navigation import page
 from vitviz.ui.results import cached
 from vitviz.ui.routes import run_addresses
+from vitviz.ui.run_networks import OF_RUN, has_network, version_of
 from vitviz.ui.tasks import result_of
+
+_SIDE = 208  # px of a picture of super tokens, twice what it is shown at: outlines stay thin
 
 
 def show(run: Run) -> None:
@@ -34,7 +39,7 @@ def show(run: Run) -> None:
         _head(run, sample)
         film = film_of(run, sample)
         picture = _picture(run, sample)
-        lit, maps = _attention(run, film, picture)
+        lit, looks = _looks(run, film, picture)
         addresses, projection = run_addresses(run), run.projection()
         film_strip(
             key=f"film_{run.name}",
@@ -43,7 +48,7 @@ def show(run: Run) -> None:
             tile_url=addresses.tile,
             map_url=addresses.map if projection is not None else None,
             restored_url=_in_a_row(film.restored) if film.restored is not None else None,
-            attention_url=None if maps is None else _in_a_row(explain.heat_over(picture, maps, SEQUENTIAL_COLORS)),
+            **_rows_of(picture, looks),
         )
         st.caption(say(words.with_small_copy(words.film_caption(run, film), run)))
 
@@ -65,16 +70,16 @@ def _head(run: Run, sample: int) -> None:
             sheet = contact_sheet(run_views.shrink(picture[None]), columns=1, cell=64)
             st.image(sheet, width=64, alt=say(f"image {samples.indices[sample]}"))
         st.markdown(say(f"**Image {samples.indices[sample]}**, class {safe_label(label)}, {split} image"))
-        if has_network(run):
-            link = {
-                "network": TRAINED_RUN,
-                "run": run.name,
-                "picture": OF_RUN,
-                "sample": str(sample),
-                "view": "Attention",
-            }
+        image = {"run": run.name, "picture": OF_RUN, "sample": str(sample)}
+        if can_look_into(run):
+            link = {"network": TRAINED_RUN, **image, "view": "Attention"}
             st.page_link(
                 page("attention"), label=say("Open in attention"), icon=":material/visibility:", query_params=link
+            )
+        if clusters_supertokens(run) and has_network(run):
+            link = {"model": TRAINED_RUN, **image}
+            st.page_link(
+                page("supertokens"), label=say("Open in super tokens"), icon=":material/grid_view:", query_params=link
             )
         st.button(say("Close"), key="close_film", icon=":material/close:", on_click=follow, args=(None,))
     if picture is None:
@@ -82,7 +87,7 @@ def _head(run: Run, sample: int) -> None:
 
 
 def _frames(run: Run, film: Film, lit: np.ndarray) -> list[dict[str, Any]]:
-    """What the component is told of every round; ``lit`` are the rounds whose attention is shown."""
+    """What the component is told of every round; ``lit`` are the rounds whose network is shown at work."""
     names, samples, about = run_views.said_names(run), run.samples(), run.description()
     colors = cluster_colors(len(names))
     title, note = say("round {round}: {cluster}"), say("image {number}, {cluster}")
@@ -102,14 +107,14 @@ def _frames(run: Run, film: Film, lit: np.ndarray) -> list[dict[str, Any]]:
             "margin": round(float(film.margins[place]), 3),
             "kin": None if np.isnan(film.kin[place]) else round(float(film.kin[place]), 3),
             "neighbors": [neighbor(row, run.round(int(index)).matched_labels) for row in film.neighbors[place]],
-            "attention": lit.tolist().index(index) if index in lit else None,
+            "look": lit.tolist().index(index) if index in lit else None,
         }
         for place, index in enumerate(film.rounds)
     ]
 
 
-def _attention(run: Run, film: Film, picture: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """The rounds whose attention can be shown, and it, once it was asked for; a sentence where some or all cannot."""
+def _looks(run: Run, film: Film, picture: np.ndarray | None) -> tuple[np.ndarray, Looks | None]:
+    """The rounds whose network can be asked, and its answers, once they were asked for; a sentence where some or all cannot."""
     rounds = explain.rounds_with_attention(run, film.rounds)
     if picture is None:
         return rounds, None
@@ -120,10 +125,21 @@ def _attention(run: Run, film: Film, picture: np.ndarray | None) -> tuple[np.nda
     return rounds, result_of(
         f"film-{run.name}-{version_of(run)}-{film.sample}",
         "Attention of every round",
-        lambda on_progress: explain.attention_of(run, rounds, picture, on_progress),
+        lambda on_progress: explain.looks_of(run, rounds, picture, on_progress),
         begin=False,
         button="Look where the network of each round looks",
     )
+
+
+def _rows_of(picture: np.ndarray | None, looks: Looks | None) -> dict[str, str]:
+    """The pictures of attention and of super tokens, one square a round, by the names that the component has for them."""
+    if looks is None:
+        return {"attention_url": None}
+    rows = {"attention_url": _in_a_row(explain.heat_over(picture, looks.attention, SEQUENTIAL_COLORS))}
+    if looks.supertokens is not None:
+        mosaics = [mosaic(picture, ids, side=_SIDE) for ids in looks.supertokens]
+        rows["supertokens_url"] = _in_a_row(np.stack(mosaics))
+    return rows
 
 
 def _picture(run: Run, sample: int) -> np.ndarray | None:

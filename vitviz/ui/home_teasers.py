@@ -8,6 +8,7 @@ import streamlit as st
 from vitviz.data.photographs import find_photograph, list_photographs, open_photograph
 from vitviz.errors import Problem
 from vitviz.explain import teasers
+from vitviz.explain.mosaic import mosaic, square
 from vitviz.figures.theme import SEQUENTIAL_COLORS
 from vitviz.runs.folder import Run
 from vitviz.ui import home_words as words
@@ -131,12 +132,8 @@ def _photo_twice(noun: str) -> tuple[tuple[bytes, str], tuple[bytes, str]]:
     """The bundled photo as it is and as the network sees it, encoded."""
     told = teasers.read_told()[noun]
     photo = open_photograph(told.photo, max_side=_MAX_SIDE).pixels
-    seen = (
-        teasers.mosaic(photo, told.values)
-        if noun == "supertokens"
-        else teasers.heat(photo, told.values, SEQUENTIAL_COLORS)
-    )
-    return encode_picture(teasers.square(photo)), encode_picture(seen)
+    seen = mosaic(photo, told.values) if noun == "supertokens" else teasers.heat(photo, told.values, SEQUENTIAL_COLORS)
+    return encode_picture(square(photo)), encode_picture(seen)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -16,7 +16,6 @@ MAX_SIDE = 1024
 OWN_PHOTO = "own_photo"
 """The button that leads to the uploader; the frame component listens to it, since a phone keeps the sidebar folded."""
 
-_BUNDLED = "bundled-"
 _PACKAGES = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 
 
@@ -52,9 +51,7 @@ def pick_photo(key: str) -> PickedImage:
 
 def link_to(photo: PickedImage) -> dict[str, str]:
     """What a link to another page of photos has to say for it to show the same picture."""
-    if photo.key.startswith(_BUNDLED):
-        return {"photo": photo.key.removeprefix(_BUNDLED)}
-    return hand_over(photo)
+    return dict(photo.address) or hand_over(photo)
 
 
 def _pick_bundled() -> str | None:
@@ -78,7 +75,7 @@ def _pick_own(key: str) -> PickedImage | None:
 
 def bundled_photo(name: str) -> PickedImage:
     """A bundled photograph by its name. Raises: Problem when there is none."""
-    return PickedImage(_photograph(name), find_photograph(name).title, (), f"{_BUNDLED}{name}")
+    return PickedImage(_photograph(name), find_photograph(name).title, (), f"bundled-{name}", {"photo": name})
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -1,8 +1,8 @@
 """Controls that every page shares: which run, which round, which picture."""
 
 import hashlib
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import streamlit as st
@@ -23,20 +23,30 @@ _READABLE = (
 
 @dataclass(frozen=True)
 class PickedImage:
-    """A picture somebody gave: pixels (H, W, 3) uint8, where it came from, what decoding did to it, and a content key."""
+    """A picture somebody gave: pixels (H, W, 3) uint8, where it came from, what decoding did to it, and a content key.
+
+    address: what a link says for a page to find the picture by itself; empty for one that somebody brought.
+    """
 
     pixels: np.ndarray
     name: str
     notes: tuple[str, ...]
     key: str
+    address: Mapping[str, str] = field(default_factory=dict)
 
 
-def pick_run(methods: Collection[str], *, preset: str, accept: Callable[[Run], bool] = lambda run: True) -> Run | None:
-    """The run chosen in the sidebar among those of ``methods`` that ``accept`` takes, bound to ``?run=``; None without one.
+def pick_run(
+    belongs: Collection[str] | Callable[[Run], bool],
+    *,
+    preset: str,
+    accept: Callable[[Run], bool] = lambda run: True,
+) -> Run | None:
+    """The run chosen in the sidebar, bound to ``?run=``; None without one.
 
-    ``preset`` names the one to begin with where it exists.
+    ``belongs``: which runs are of this page, by their methods or by what it says of a run; ``accept``: which of these have come
+    far enough; ``preset`` names the one to begin with where it exists.
     """
-    known = {run.name: run for run in list_runs() if _is_of(run, methods)}
+    known = {run.name: run for run in list_runs() if _is_of(run, belongs)}
     found = {name: run for name, run in known.items() if accept(run)}
     asked = st.query_params.get("run", "")
     if asked in known and asked not in found:
@@ -124,8 +134,8 @@ def _decode(digest: str, max_side: int, _content: bytes, _name: str) -> tuple[np
     return decoded.pixels, decoded.notes
 
 
-def _is_of(run: Run, methods: Collection[str]) -> bool:
+def _is_of(run: Run, belongs: Collection[str] | Callable[[Run], bool]) -> bool:
     try:
-        return run.description().method in methods
+        return belongs(run) if callable(belongs) else run.description().method in belongs
     except Problem:
         return False

@@ -10,12 +10,14 @@ import numpy as np
 import streamlit as st
 
 from vitviz.errors import Problem
+from vitviz.explain.supertoken_features import clusters_supertokens
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.attention_words import keys_sentence
 from vitviz.ui.choices import choose, choose_from
 from vitviz.ui.language import say
 from vitviz.ui.pickers import PickedImage, describe_run, pick_run
+from vitviz.ui.run_networks import has_network, pick_kept_round, version_of
 from vitviz.ui.run_views import live_status
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class Source:
     """What features come from. ``make`` turns pixels (H, W, 3) into ``Features``; ``key`` names all that they depend on.
 
     ``iterations`` and ``border``: what it is meant to be clustered with. ``is_trained``: its weights were trained by somebody.
-    ``network``: how a link names the network to the page of attention; nothing where there is none.
+    ``network``: how a link names the network to the page of attention; nothing where there is none. ``run``: whose network it is.
     """
 
     key: str
@@ -46,6 +48,7 @@ class Source:
     make: Callable[[np.ndarray], "Features"]
     border: str = "masked"
     network: Mapping[str, str] = field(default_factory=dict)
+    run: Run | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,12 @@ class Shown:
 
 def pick_source() -> Source | None:
     """What features come from, bound to ``?model=``; None while there is no run to choose."""
-    has_runs = any(_is_ours(run) and _has_network(run) for run in list_runs())
+    has_runs = any(_is_ours(run) and has_network(run) for run in list_runs())
     kinds = (RUN, PIXELS, TIMM) if has_runs else (PIXELS, RUN, TIMM)
     with st.sidebar:
         kind = choose_from("Features from", kinds, key="model", help=words.SOURCES)
     if kind == RUN:
-        run = pick_run((METHOD,), preset=PRESET, accept=_has_network)
+        run = pick_run(_is_ours, preset=PRESET, accept=has_network)
         return None if run is None else _of_run(run)
     return _of_timm() if kind == TIMM else _of_pixels()
 
@@ -138,20 +141,24 @@ def _of_run(run: Run) -> Source:
     describe_run(run)
     live_status(run)
     settings = run.description().settings
-    iterations = settings.get("num_iterations", 3) if settings.get("embedding", "supertoken") == "supertoken" else 3
+    iterations = settings.get("num_iterations", 3) if clusters_supertokens(run) else 3
 
     with st.sidebar:
+        index = pick_kept_round(run)
         zoom = choose("Fed at", (1, 2, 3), key="fed", help=words.ZOOM)
 
     def make(pixels: np.ndarray) -> "Features":
         from vitviz.explain.supertokens import features_of_run
 
-        return features_of_run(_run_model(run.name, version, _run=run), pixels, run_name=run.name, zoom=zoom)
+        return features_of_run(_run_model(run.name, version, index, _run=run), pixels, run_name=told, zoom=zoom)
 
-    version = f"{run.version()}-{len(run.metrics())}"
+    version = version_of(run)
+    told = run.name if index is None else f"{run.name}, round {index}"
     iterations, border = min(int(iterations), MAX_ITERATIONS), settings.get("border", "masked")
-    key, network = f"run-{run.name}-{version}-{zoom}", {"network": "Trained run", "run": run.name}
-    return Source(key, f"run {run.name}", iterations, True, make, border, network)
+    key, network = f"run-{run.name}-{version}-{index}-{zoom}", {"network": "Trained run", "run": run.name}
+    if index is not None:
+        network["round"] = str(index)
+    return Source(key, f"run {told}", iterations, True, make, border, network, run)
 
 
 def _of_timm() -> Source:
@@ -192,14 +199,10 @@ def _of_timm() -> Source:
     return Source(key, loaded.label, 3, content is not None, make, network=network)
 
 
-def _has_network(run: Run) -> bool:
-    """Whether there are weights to look through: a run may be kept for its scores alone."""
-    return run.has_weights() or run.has_resume_point()
-
-
 def _is_ours(run: Run) -> bool:
+    """A classifier of the paper, with super tokens or a rival of theirs; or deep clustering of a network with super tokens."""
     try:
-        return run.description().method == METHOD
+        return run.description().method == METHOD or clusters_supertokens(run)
     except Problem:
         return False
 
@@ -230,10 +233,10 @@ def _kept(name: str, key: str, more: str, _make: Callable[[], Any]) -> Any:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _run_model(name: str, version: str, _run: Run):
-    from vitviz.training.supertokens import load_model
+def _run_model(name: str, version: str, round_index: int | None, _run: Run):
+    from vitviz.explain.opened_models import load_run_model
 
-    return load_model(_run)
+    return load_run_model(_run, round_index).model
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

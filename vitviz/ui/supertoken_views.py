@@ -27,8 +27,8 @@ from vitviz.ui.components.image_canvas import CanvasState, image_canvas, read_ca
 from vitviz.ui.kept import encode_picture, keep
 from vitviz.ui.language import say
 from vitviz.ui.navigation import page
-from vitviz.ui.photos import link_to
 from vitviz.ui.pins import asked_pins, pin_text, remember_pin, write_address
+from vitviz.ui.run_networks import link_to
 from vitviz.ui.supertoken_sources import MAX_ITERATIONS, Shown, cached
 
 BINARY = "application/octet-stream"

@@ -12,6 +12,7 @@ from vitviz.explain.film_strip import NUM_NEIGHBORS as NUM_LINKS
 from vitviz.explain.film_strip import Film
 from vitviz.explain.map_trust import EXACT_LIMIT, NUM_CANDIDATES, NUM_NEIGHBORS
 from vitviz.explain.movers_ledger import Ledger
+from vitviz.explain.supertoken_features import clusters_supertokens
 from vitviz.runs.folder import Run
 from vitviz.training.configs import summary_of
 from vitviz.ui.labels import safe_label
@@ -60,6 +61,7 @@ DRAWN = "Only those that move: a block is as tall as what enters or leaves it, w
 NO_RIVER = (
     "A river needs two rounds: this run has one so far. It shows which images go from cluster to cluster between them."
 )
+FILM_SUPERTOKENS = "Super tokens: those the network of that round gathers the image into, each in its mean colour."
 NO_ATTENTION = "No attention is shown: the method has none, or the run kept no weights of its rounds (keep-round-weights=true keeps them)."
 LEDGER = "Books balance: right before + repaired - broken = right after."
 LEDGER_BESIDE = (
@@ -302,4 +304,5 @@ def film_caption(run: Run, film: Film) -> str:
     )
     if run.description().method != "deep_clustering":
         return text
-    return f"{text} Attention: CLS in the last layer, mean of the heads, each round brightened to its own maximum."
+    text = f"{text} Attention: CLS in the last layer, mean of the heads, each round brightened to its own maximum."
+    return f"{text} {FILM_SUPERTOKENS}" if clusters_supertokens(run) else text

@@ -36,10 +36,10 @@ function makeFrame(frame, place, data) {
   const kin = frame.kin === null ? "" : ` · ${fill(words.kin, { share: `${Math.round(100 * frame.kin)} %` })}`;
   if (frame.neighbors.length) made.append(element("p", { class: "quiet" }, words.near + kin), neighbors(frame, data));
   const pictures = element("div", { class: "pictures" });
-  for (const kind of ["restored", "attention"]) {
+  for (const kind of ["restored", "attention", "supertokens"]) {
     const address = data[`${kind}_url`];
-    const [at, count] = kind === "attention" ? [frame.attention, data.num_attention] : [place, data.frames.length];
-    if (address && at !== null) pictures.append(cutOut(address, at, count, fill(words[`${kind}_alt`], frame), words[kind]));
+    const [at, count] = kind === "restored" ? [place, data.frames.length] : [frame.look, data.num_looks];
+    if (address && at !== null) pictures.append(cutOut(kind, address, at, count, fill(words[`${kind}_alt`], frame), words[kind]));
   }
   if (pictures.childElementCount) made.append(pictures);
   return made;
@@ -68,12 +68,12 @@ function neighbors(frame, data) {
 }
 
 /** One square out of a row of `count` squares. */
-function cutOut(address, place, count, alt, caption) {
+function cutOut(kind, address, place, count, alt, caption) {
   const picture = element("span", { class: "picture", role: "img", "aria-label": alt });
   picture.style.backgroundImage = `url("${address}")`;
   picture.style.backgroundSize = `${100 * count}% 100%`;
   picture.style.backgroundPosition = `${count > 1 ? (100 * place) / (count - 1) : 0}% 0`;
-  return element("figure", {}, picture, element("figcaption", {}, caption));
+  return element("figure", { class: kind }, picture, element("figcaption", {}, caption));
 }
 
 async function paintMaps(root, data) {

@@ -17,6 +17,8 @@ WORDS = {
     "restored": "restored",
     "restored_alt": "The image restored from its embedding at round {round}",
     "attention": "attention",
+    "supertokens": "super tokens",
+    "supertokens_alt": "The super tokens that the network of round {round} gathers the image into",
     "attention_alt": "What the network looks at in the image at round {round}, from dark to bright",
 }
 
@@ -36,17 +38,18 @@ def film_strip(
     map_url: str | None,
     restored_url: str | None,
     attention_url: str | None,
+    supertokens_url: str | None = None,
 ) -> None:
     """Show the frames.
 
     Args:
         frames: mappings with ``round``, ``title`` (said already), ``color`` (``#rrggbb``), ``margin`` in 0..1, ``kin`` in 0..1 or
-            None, ``attention``, the place in the picture of attention or None, and ``neighbors``, mappings with ``id`` (row of
-            the run) and ``note`` (said already).
+            None, ``look``, the place in the pictures of attention and super tokens or None, and ``neighbors``, mappings with
+            ``id`` (row of the run) and ``note`` (said already).
         sample: row of the image in the run.
         map_url: of the round map's buffer, from ``vitviz.ui.routes.run_addresses``; no small maps when None.
-        restored_url, attention_url: of a picture that holds one square a frame (of attention: a frame that has it), from left
-            to right; None leaves them out.
+        restored_url, attention_url, supertokens_url: of a picture that holds one square a frame (of attention and super tokens:
+            a frame that has them), from left to right; None leaves them out.
     """
     _component(
         key=key,
@@ -57,7 +60,8 @@ def film_strip(
             "map_url": map_url or "",
             "restored_url": restored_url or "",
             "attention_url": attention_url or "",
-            "num_attention": sum(frame["attention"] is not None for frame in frames),
+            "supertokens_url": supertokens_url or "",
+            "num_looks": sum(frame["look"] is not None for frame in frames),
             "words": {name: say(text) for name, text in WORDS.items()},
         },
     )
