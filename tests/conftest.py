@@ -7,7 +7,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import contextlib
 import logging
+import random
 import socket
 import subprocess
 import sys
@@ -87,7 +89,11 @@ def serve(tmp_path_factory) -> Iterator[Callable[..., Server]]:
     for process in processes:
         process.terminate()
     for process in processes:
-        process.wait(10)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:  # it is in the middle of something long
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -137,12 +143,15 @@ def page(new_page):
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free now, and outside those that the system gives to whoever asks next."""
+    for port in random.sample(range(20_000, 32_000), 50):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
-def _wait_until_healthy(server: Server, process: subprocess.Popen, seconds: float = 30) -> None:
+def _wait_until_healthy(server: Server, process: subprocess.Popen, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

@@ -96,11 +96,11 @@ def child() -> Iterator[DecodingChild]:
 
 @pytest.fixture
 def spoiled(tmp_path, monkeypatch) -> Iterator[DecodingChild]:
-    """A child in which some files do to Pillow what a bug in a decoder might, and which takes no file that needs a second."""
+    """A child in which some files do to Pillow what a bug in a decoder might, and which takes no file that needs three seconds."""
     (tmp_path / "sitecustomize.py").write_text(SPOILED_PILLOW)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(decoding_apart, "_SPARE_SECONDS", 1.0)
-    made = DecodingChild(seconds=1.0, wait_seconds=0.01)
+    monkeypatch.setattr(decoding_apart, "_SPARE_SECONDS", 2.0)
+    made = DecodingChild(seconds=3.0, wait_seconds=0.01)
     yield made
     made.close()
 
@@ -175,7 +175,7 @@ def test_a_child_that_was_harmed_before_is_replaced_and_the_file_is_read(child):
 
 
 def test_a_file_that_never_ends_is_given_up(spoiled):
-    with pytest.raises(Problem, match=r"cat\.png could not be read: decoding it takes longer than 1 seconds; make it"):
+    with pytest.raises(Problem, match=r"cat\.png could not be read: decoding it takes longer than 3 seconds; make it"):
         spoiled.ask("image", b"spin", name="cat.png", max_side=64)
     assert spoiled.pid is None
 
@@ -184,7 +184,7 @@ def test_a_child_that_hears_no_alarm_is_ended_by_its_parent(spoiled):
     spoiled.ask("image", PICTURES["a.png"], name="a.png", max_side=64)
     process = psutil.Process(spoiled.pid)
     process.suspend()
-    with pytest.raises(Problem, match="takes longer than 1 seconds"):
+    with pytest.raises(Problem, match="takes longer than 3 seconds"):
         spoiled.ask("image", PICTURES["a.png"], name="cat.png", max_side=64)
     assert not process.is_running()
 

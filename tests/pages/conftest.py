@@ -27,6 +27,22 @@ DRAWN = "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=s
 
 
 @pytest.fixture(scope="session")
+def choose_view(settle) -> Callable[..., None]:
+    """``choose_view(page, "Cost", VIEWS[0])``: press it, and wait until the server has it and all of it is drawn.
+
+    The button says at once that it is pressed; the address has what the server knows, which is nothing for the first view.
+    """
+
+    def choose(page, view: str, first: str) -> None:
+        page.get_by_role("radio", name=view, exact=True).click()
+        shown = "([view, first]) => (new URLSearchParams(location.search).get('view') ?? first) === view"
+        page.wait_for_function(shown, arg=[view, first])
+        settle(page)
+
+    return choose
+
+
+@pytest.fixture(scope="session")
 def settle() -> Callable[..., None]:
     """``settle(page)``: wait until nothing runs and nothing is still to be drawn."""
 
@@ -73,7 +89,7 @@ def open_at(new_page, settle) -> Iterator[Callable]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.extend(_complaint(message)))
         page.goto(address)
-        page.wait_for_selector("[data-testid=stMain] h1")
+        page.wait_for_selector("[data-testid=stMain] h1", timeout=60_000)
         settle(page)
         return page
 

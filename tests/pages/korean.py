@@ -92,7 +92,7 @@ def _spoken_json(value, *, spoken: bool = False) -> Iterator[str]:
 
 def open_korean(page: str, **query: str) -> AppTest:
     """A page as a Korean link shows it; ``query`` as bound widgets write it in Korean."""
-    app = AppTest.from_file(ROUTER, default_timeout=60)
+    app = AppTest.from_file(ROUTER, default_timeout=120)
     app.query_params["lang"] = "KO"
     app.run()
     app.switch_page(f"../../pages/{page}.py")

@@ -96,10 +96,8 @@ def test_wrong_weights_are_refused_by_name_and_nothing_else_is_lost(visit):
 
 
 @pytest.mark.parametrize(("size", "dark"), [((390, 844), True), ((1440, 900), False)], ids=["telephone", "desktop"])
-def test_every_view_fits_its_screen_and_every_picture_has_words(visit, size, dark, settle, fits_its_screen):
+def test_every_view_fits_its_screen_and_every_picture_has_words(visit, size, dark, choose_view, fits_its_screen):
     page = visit("run=digits&sample=7&pin=400_500", size=size, dark=dark)
     for view in VIEWS:
-        page.get_by_role("radio", name=view, exact=True).click()
-        page.wait_for_selector(f"[role=radio][aria-checked=true]:has-text('{view}')")
-        settle(page)
+        choose_view(page, view, VIEWS[0])
         fits_its_screen(page, view)

@@ -27,6 +27,7 @@ def _address(place: tuple[int, int]) -> str:
 
 async def _look_at_once(port: int) -> list[list]:
     sessions = [await connect(port) for _ in PLACES]
+    await sessions[0].open("attention", _address(PLACES[0]))  # loads the network, which the others then share
     await asyncio.gather(
         *(session.open("attention", _address(place)) for session, place in zip(sessions, PLACES, strict=True))
     )

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def _view(view: str, run: str = "digits", **query: str) -> AppTest:
-    app = AppTest.from_file(ROUTER, default_timeout=60).run()
+    app = AppTest.from_file(ROUTER, default_timeout=120).run()
     app.switch_page("../../pages/deep_clustering.py")
     app.query_params.update({"view": view, "run": run, **query})
     app.run()

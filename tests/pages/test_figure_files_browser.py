@@ -4,6 +4,12 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.browser
+
+INSIDE = """([words, chart]) => {
+  const [inner, outer] = [words, chart].map(one => one.getBoundingClientRect());
+  return inner.height > 0 && inner.bottom <= outer.bottom;
+}"""
 RECIPE = "figure scores of page deep_clustering; run digits (deep_clustering, "
 
 
@@ -36,8 +42,7 @@ def test_numbers_and_picture_carry_the_recipe(opened_files, settle):
     chart = page.locator("[data-testid=stPlotlyChart]").first
     recipe_under = chart.locator(".annotation", has_text="weight_decay=0.05")
     recipe_under.wait_for(state="attached")
-    words, whole = recipe_under.bounding_box(), chart.bounding_box()
-    assert words["y"] + words["height"] <= whole["y"] + whole["height"]
+    page.wait_for_function(INSIDE, arg=[recipe_under.element_handle(), chart.element_handle()])
     chart.hover()
     picture = fetched(page, lambda: chart.locator("[data-title^='Download plot']").click())
     assert picture.startswith("<svg")

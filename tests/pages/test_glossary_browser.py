@@ -25,7 +25,7 @@ NOW = """() => [...CSS.highlights.get("vitviz-term-now") ?? []].map(range => ran
 pytestmark = pytest.mark.browser
 
 
-def test_a_term_is_explained_with_its_equation_by_pointer_and_by_keyboard(open_at, shipped_server):
+def test_a_term_is_explained_with_its_equation_by_pointer_and_by_keyboard(open_at, settle, shipped_server):
     page = open_at(f"{shipped_server.address}/lessons")
     page.wait_for_function(WRITTEN, arg="embedding")
     bubble = page.locator(BUBBLE)
@@ -64,6 +64,8 @@ def test_a_term_is_explained_with_its_equation_by_pointer_and_by_keyboard(open_a
     assert bubble.is_hidden()
 
     page.get_by_role("radio", name="KO").click()
+    page.wait_for_selector("html[lang=ko]", state="attached")
+    settle(page)
     page.wait_for_function(WRITTEN, arg="임베딩")
     page.mouse.move(*page.evaluate(PLACE, "임베딩"))
     bubble.wait_for()

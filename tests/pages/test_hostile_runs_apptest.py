@@ -83,7 +83,7 @@ def _spoil_made_by(path: Path, names: tuple[str, ...]) -> None:
 
 
 def _open(page: str, query: dict[str, str]) -> AppTest:
-    app = AppTest.from_file(ROUTER, default_timeout=60).run()
+    app = AppTest.from_file(ROUTER, default_timeout=120).run()
     app.switch_page(f"../../pages/{page}.py")
     app.query_params.update(query)
     app.run()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def _open(name: str, at: int, **query: str) -> AppTest:
-    app = AppTest.from_file(ROUTER, default_timeout=60)
+    app = AppTest.from_file(ROUTER, default_timeout=120)
     app.query_params.update({"lesson": name, "at": str(at), **query})
     app.run()
     assert not app.exception
@@ -77,7 +77,7 @@ def test_an_unknown_lesson_is_one_sentence_and_the_page_goes_on():
 
 
 def test_the_list_has_a_card_for_each_with_its_link():
-    app = AppTest.from_file(ROUTER, default_timeout=60).run()
+    app = AppTest.from_file(ROUTER, default_timeout=120).run()
     app.switch_page("../../pages/lessons.py").run()
     assert not app.exception and not app.error
     texts = _texts(app)

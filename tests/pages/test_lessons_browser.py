@@ -93,7 +93,7 @@ def test_a_presenter_steps_by_keys_in_large_type_without_the_frame(open_at, sett
     page.locator(".st-key-lesson_present button").click()
     page.wait_for_url("**present=1**")
     settle(page)
-    assert not page.locator("[data-testid=stSidebar]").is_visible()
+    page.locator("[data-testid=stSidebar]").wait_for(state="hidden")
     large = page.locator(f"{PANEL} p").nth(1).evaluate("node => parseFloat(getComputedStyle(node).fontSize)")
     assert large > 1.4 * small
     page.evaluate("document.activeElement.blur()")

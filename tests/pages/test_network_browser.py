@@ -52,6 +52,7 @@ def use(page, settle) -> None:
         choice = choices.nth(index)
         if choice.is_visible() and choice.is_enabled():
             choice.click(force=True)
+            page.wait_for_timeout(300)  # so that the server is at work on it when ``settle`` looks
             settle(page)
             choices = page.locator("[data-testid=stMain]").get_by_role("radio")
 

@@ -33,7 +33,7 @@ def fresh_caches() -> None:
 
 def _open(page: str, **query: str) -> AppTest:
     """The page as a link with that query shows it, by way of the router."""
-    app = AppTest.from_file(ROUTER, default_timeout=60).run()
+    app = AppTest.from_file(ROUTER, default_timeout=120).run()
     app.switch_page(f"../../pages/{page}.py")
     app.query_params.update(query)
     app.run()

@@ -134,7 +134,7 @@ def _complaint(message) -> list[str]:
 
 
 def _wait_until_drawn(page) -> None:
-    page.wait_for_selector(RESTED)
+    page.wait_for_selector(RESTED, timeout=60_000)
     page.wait_for_function(DRAWN)
     page.wait_for_selector(RESTED)
 
@@ -300,6 +300,7 @@ def test_a_band_of_the_river_shows_its_images_by_pointer_and_by_keys(visit):
     page.keyboard.press("Enter")
     page.get_by_text(re.compile(f"^{count} images go from cluster 9 .* at round 2$")).wait_for()
     page.wait_for_function("location.search.includes('flow=1_9_3')")
+    page.locator(".image-grid .cell").nth(count - 1).wait_for()
     assert page.locator(".image-grid .cell").count() == count
     page.keyboard.press("ArrowLeft")
     held = river.locator("[data-at][tabindex='0']")
@@ -344,7 +345,7 @@ def test_a_run_of_a_paper_on_the_home_page_opens_it(visit):
 def test_a_picture_that_is_given_is_named_by_its_cluster(visit):
     page = visit("/deep_clustering?view=Your+image")
     page.locator("input[type=file]").set_input_files(_digit(7))
-    page.get_by_text(re.compile("after the last round")).wait_for()
+    page.get_by_text(re.compile("after the last round")).wait_for(timeout=120_000)
     assert page.get_by_text(re.compile("after the last round")).inner_text().startswith("cluster 7")
     page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
     page.wait_for_selector(".image-grid[data-ready] .cell")
@@ -448,7 +449,7 @@ def test_hostile_names_become_no_link_no_picture_and_no_formula_in_any_view(visi
         _is_harmless(page)
     page.get_by_role("radio", name="Your image").click()
     page.locator("input[type=file]").set_input_files(_digit(3))
-    page.get_by_text(re.compile("after the last round")).wait_for()
+    page.get_by_text(re.compile("after the last round")).wait_for(timeout=120_000)
     page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
     _is_harmless(page)
 

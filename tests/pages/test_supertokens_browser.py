@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 READY = ".image-canvas[data-ready]"
+VIEWS = ("Map", "Iterations", "Reconstruction", "Beside grid and SLIC", "Embeddings")
 
 pytestmark = pytest.mark.browser
 
@@ -144,10 +145,8 @@ def test_the_blink_key_shows_the_photo_instead_of_the_mean_colours(visit):
 
 
 @pytest.mark.parametrize(("size", "dark"), [((390, 844), True), ((1440, 900), False)], ids=["telephone", "desktop"])
-def test_every_view_fits_its_screen_and_every_picture_has_words(visit, size, dark, settle, fits_its_screen):
+def test_every_view_fits_its_screen_and_every_picture_has_words(visit, size, dark, choose_view, fits_its_screen):
     page = visit("photo=temple&t=3&pin=400_500", size=size, dark=dark)
-    for view in ("Map", "Iterations", "Reconstruction", "Beside grid and SLIC", "Embeddings"):
-        page.get_by_role("radio", name=view).click()
-        page.wait_for_selector(f"[role=radio][aria-checked=true]:has-text('{view}')")
-        settle(page)
+    for view in VIEWS:
+        choose_view(page, view, VIEWS[0])
         fits_its_screen(page, view)

@@ -284,7 +284,7 @@ def test_a_stopped_run_that_no_job_began_is_gone_on_with(nobody_begins, copy_run
 # A real job
 
 
-def _until(app: AppTest, condition: Callable[[], object], seconds: float = 60) -> None:
+def _until(app: AppTest, condition: Callable[[], object], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "\n".join(jobs.tail(run) for run, _ in jobs.list_jobs())

@@ -49,7 +49,7 @@ def serve_here(serve, own_folders) -> Iterator[Callable]:
 def _records(page) -> int:
     """How many records the bar of the page tells."""
     line = page.get_by_text(GROWING)
-    line.wait_for(timeout=60_000)
+    line.wait_for(timeout=180_000)
     return int(re.search(r", (\d+) of", line.inner_text()).group(1))
 
 
@@ -59,7 +59,7 @@ def _grows(page, before: int) -> int:
         "before => [...document.querySelectorAll('[data-testid=stProgress]')]"
         ".some(bar => Number((bar.innerText.match(/, (\\d+) of/) || [])[1]) > before)",
         arg=before,
-        timeout=60_000,
+        timeout=180_000,
     )
     return _records(page)
 

@@ -46,7 +46,7 @@ def begin(name: str) -> Run:
     return Run(own_root() / name)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "\n".join(jobs.tail(run) for run, _ in jobs.list_jobs())

@@ -81,7 +81,7 @@ def _page() -> None:
 
 def test_the_pickers_hold_what_they_decode(monkeypatch):
     monkeypatch.undo()
-    app = AppTest.from_function(_page)
+    app = AppTest.from_function(_page, default_timeout=60)
     app.session_state["given"] = {f"{index}.png": png(index) for index in range(3)}
     app.run()
     assert sorted(app.session_state["held_pictures"]) == ["0.png", "1.png", "2.png"]

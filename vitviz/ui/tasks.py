@@ -23,7 +23,7 @@ OnProgress = Callable[[int, int], bool]
 """Told (done, in all) by the work; False when it should stop."""
 
 _MAX_KEPT = 48
-_PATIENCE = 6.0  # seconds without anybody asking: whoever waited has gone
+_PATIENCE = 20.0  # seconds without anybody asking: whoever waited has gone
 _EVERY = 0.5
 
 

@@ -71,7 +71,7 @@ class ImageCanvas {
   followPython() {
     this.stop();
     clearTimeout(this.telling);
-    this.layers.drop();
+    this.layers.drop(this.data);
     this.say("");
     Object.assign(this, { pins: this.data.pins.map(([x, y]) => [x, y]), step: this.data.step, base: this.data.base, hover: null });
     this.told = this.view();

@@ -70,8 +70,13 @@ class Layers {
     this.load("heat", data.heat_url, HEAT_MAGIC);
   }
 
-  drop() {
-    Object.assign(this, { labels: null, heat: null, addresses: {} });
+  /** Forget the layers that `data` has no more: what it has is not fetched again, and can be pointed at meanwhile. */
+  drop(data) {
+    for (const name of ["labels", "heat"]) {
+      if (this.addresses[name] === data[`${name}_url`]) continue;
+      this[name] = null;
+      delete this.addresses[name];
+    }
   }
 
   async load(name, address, magic) {

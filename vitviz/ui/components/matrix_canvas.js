@@ -71,7 +71,7 @@ class MatrixCanvas {
     this.address = address;
     const cells = await fetchCells(address).catch(() => null);
     if (this.address !== address || this.released) return; // a newer request has overtaken this one
-    if (cells) this.cells = cells;
+    if (cells) this.cells = { ...cells, address };
     else this.address = null;
     this.parts.message.hidden = Boolean(cells);
     this.parts.message.textContent = cells ? "" : this.data.words.failed;
@@ -221,7 +221,7 @@ class MatrixCanvas {
     const side = parts.lines.width;
     const context = parts.lines.getContext("2d");
     context.clearRect(0, 0, side, side);
-    const drawn = `${this.isIdeal() ? data.ideal : this.address}`;
+    const drawn = `${this.isIdeal() ? data.ideal : cells?.address}`; // of the cells here, not of those on their way
     if (this.drawn !== drawn && (cells || this.isIdeal())) {
       if (this.isIdeal()) paintIdeal(parts.cells, data.ideal, data.ideal_colors);
       else paintHeatCells(parts.cells, cells, data.heat_colors);
@@ -230,7 +230,7 @@ class MatrixCanvas {
     if (this.outlines) strokeOn(context, blockEdges(data.ids, side), ratio, "white");
     if (this.block) drawBlock(context, this.block, this.size(), side, ratio);
     if (this.pin) drawPin(context, this.pin, this.size(), side, ratio);
-    const isReady = cells && this.address === data.heat_url;
+    const isReady = cells?.address === data.heat_url;
     Object.assign(parts.root.dataset, { pins: this.pin ? 1 : 0, block: this.block ? this.block.join(" ") : "" });
     if (isReady) parts.root.dataset.ready = "true";
     else delete parts.root.dataset.ready;

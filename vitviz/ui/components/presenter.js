@@ -40,7 +40,7 @@ export default function presenter(component) {
   const clean = () => {
     document.removeEventListener("keydown", listen);
     style.remove();
-    presenters.delete(parentElement);
+    if (presenters.get(parentElement) === clean) presenters.delete(parentElement); // a late one leaves the next in place
   };
   presenters.set(parentElement, clean);
   return clean;
