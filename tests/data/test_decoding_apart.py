@@ -96,7 +96,7 @@ def child() -> Iterator[DecodingChild]:
 
 @pytest.fixture
 def spoiled(tmp_path, monkeypatch) -> Iterator[DecodingChild]:
-    """A child in which some files do to Pillow what a bug in a decoder might, and which takes no file that needs three seconds."""
+    """A child in which some files do to Pillow what a bug in a decoder might, and which takes no file of three seconds."""
     (tmp_path / "sitecustomize.py").write_text(SPOILED_PILLOW)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(decoding_apart, "_SPARE_SECONDS", 2.0)
