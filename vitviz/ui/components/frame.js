@@ -12,6 +12,11 @@ const LINES = `
     [data-testid=stExpandSidebarButton]::after { content: "Menu"; margin-left: 0.25rem; }
     html[lang=ko] [data-testid=stExpandSidebarButton]::after { content: "메뉴"; }
   }
+  @media (max-width: 640px) {
+    [data-testid=stMainBlockContainer] { padding-top: 4.25rem; }
+    [data-testid=stMetric] > div { padding: 0.375rem 0.75rem 0.5rem; }
+    [data-testid=stMetricValue], [data-testid=stMetricValue] > div { font-size: 1.375rem; line-height: 1.3; }
+  }
   @media (hover: none) {
     .modebar-container { display: none; }
   }`;
@@ -40,7 +45,7 @@ export default function frame({ parentElement, data }) {
 }
 
 /** A screen reader changes its voice, lines of Korean break between words, for which Streamlit's own rules are overruled, on a
-    phone the arrows that unfold the sidebar have a word beside them, and where no pointer hovers a chart's tools, which would stay
+    phone the arrows that unfold the sidebar have a word beside them and numbers leave room for the picture under them, and where no pointer hovers a chart's tools, which would stay
     over its legend, are gone: files are offered under it, two taps bring it back. */
 function speak(language) {
   document.documentElement.lang = language;
