@@ -94,7 +94,6 @@ def image_canvas(
     heat_colors: Sequence[str] = SEQUENTIAL_COLORS,
     heat_step: int | None = None,
     heat_hides_zero: bool = False,
-    ids_from_heat: bool = False,
     can_smooth: bool = False,
     bases: Sequence[Mapping[str, str]] = (),
     base: int = 0,
@@ -124,9 +123,8 @@ def image_canvas(
             that of the id in ``sizes``; ``id_texts`` says it of each id by itself. Pieces under 16 CSS pixels get no outline.
         heat_url: from ``pack_heat``, drawn in ``heat_colors`` with a colour bar called ``heat_title`` from ``heat_min`` to
             ``heat_max``, the values that 0 and 1 stand for; only at ``heat_step`` when given; ``heat_hides_zero`` leaves cells of
-            0 clear. While heat shows, colours rest. ``can_smooth`` offers to blend neighbouring cells; the numbers stay theirs.
-        ids_from_heat: the picture is a matrix: what is pointed at is a cell of the heat, pins draw its row and its column, and
-            labels, if any, are outlines only.
+            0 clear. While heat shows, colours rest; without labels its cells are what is pointed at. ``can_smooth`` offers to
+            blend neighbouring cells; the numbers stay theirs.
         bases: other pictures of the same scene to look at instead, each ``{"label": ..., "url": ...}``; ``base`` is the one to
             begin with, 0 the photo.
         mode, alpha, heat_alpha: the overlay to begin with (one of ``modes``) and opacities in 0..1; then the viewer's.
@@ -166,7 +164,6 @@ def image_canvas(
             "heat_min": float(heat_min),
             "heat_step": heat_step,
             "heat_hides_zero": heat_hides_zero,
-            "ids_from_heat": ids_from_heat,
             "heat_colors": list(heat_colors),
             "can_smooth": can_smooth,
             "mode": mode,

@@ -65,7 +65,6 @@ class Layers {
   }
 
   take(data) {
-    this.idsFromHeat = data.ids_from_heat;
     this.load("labels", data.labels_url, LABELS_MAGIC);
     this.load("heat", data.heat_url, HEAT_MAGIC);
   }
@@ -99,13 +98,13 @@ class Layers {
     return Math.max(this.labels?.steps ?? 1, this.heat?.steps ?? 1);
   }
 
-  /** What ids are read from: the labels, or the cells of the heat where there are none or the heat is a matrix. */
+  /** What ids are read from: the labels, or the cells of the heat where there are none. */
   grid() {
     return this.readsLabels() ? this.labels : this.heat;
   }
 
   readsLabels() {
-    return this.labels !== null && !this.idsFromHeat;
+    return this.labels !== null;
   }
 
   idAt(x, y, step) {

@@ -107,7 +107,6 @@ class Drawing {
   drawPins(context) {
     const { pins, data } = this.owner;
     const { width, height, ratio } = this.size;
-    if (data.ids_from_heat) strokeTwice(context, crossPath(pins, this.size), Math.round(ratio), 0, MARK, 0.7);
     pins.forEach(([x, y], index) => {
       paintPin(context, x * width, y * height, data.max_pins > 1 ? String(index + 1) : "", ratio, MARK);
     });

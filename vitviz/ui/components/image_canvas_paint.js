@@ -125,18 +125,6 @@ function strokeTwice(context, path, width, rim, light = "white", strength = 1) {
   context.restore();
 }
 
-/** The row and the column through each place in 0..1, from edge to edge. */
-function crossPath(places, { width, height }) {
-  const path = new Path2D();
-  for (const [x, y] of places) {
-    path.moveTo(0, Math.round(y * height));
-    path.lineTo(width, Math.round(y * height));
-    path.moveTo(Math.round(x * width), 0);
-    path.lineTo(Math.round(x * width), height);
-  }
-  return path;
-}
-
 /** A numbered disc at a place in device pixels. */
 function paintPin(context, x, y, text, ratio, color) {
   const ring = new Path2D();
