@@ -3,11 +3,17 @@
 import re
 from functools import cache
 
+import numpy as np
 import pytest
 
 from vitviz.explain.deep_clustering import find_movers
+from vitviz.explain.film_strip import film_of, looks_of
 from vitviz.lessons.reading import find_lesson
 from vitviz.runs.folder import find_run
+from vitviz.training.setup import load_shown_images
+
+NINE = 1658
+"""The image that lesson 7 follows."""
 
 
 @cache
@@ -20,8 +26,29 @@ def movers(run: str, kind: str) -> int:
     return int((find_movers(find_run(run), 0, 6, "held out").kinds == kind).sum())
 
 
+@cache
+def films(run: str):
+    return film_of(find_run(run), NINE)
+
+
+@cache
+def looks():
+    run = find_run("digits-supertoken")
+    pixels = load_shown_images(run)[run.samples().indices[NINE]]
+    return looks_of(run, np.arange(7), np.asarray(pixels))
+
+
+def right_at(run: str, index: int) -> int:
+    samples, labels = find_run(run).samples(), find_run(run).round(index).matched_labels
+    return int((np.asarray(labels) == samples.classes)[samples.held_out].sum())
+
+
 def three(value: float) -> str:
     return f"{value:.3f}".lstrip("0")
+
+
+def two(value: float) -> str:
+    return f"{value:.2f}".lstrip("0")
 
 
 SAID = {
@@ -52,10 +79,37 @@ SAID = {
         f"{movers('digits', 'broken')} and {movers('digits', 'repaired')}",
     ],
     ("2-frozen-mistakes", 6): lambda: [three(records("digits-half-trained-control")[6]["held_out_nmi"])],
+    ("7-one-nine", 1): lambda: [f"{right_at('digits-supertoken', 0)} of 899"],
+    ("7-one-nine", 2): lambda: [
+        f"{films('digits-supertoken').kin[2]:.0%}".replace("%", " %"),
+        *(two(films("digits-supertoken").margins[index]) for index in (0, 6)),
+    ],
+    ("7-one-nine", 3): lambda: [
+        two(films(run).margins[6]) for run in ("digits-supertoken", "digits-supertoken-control")
+    ],
+    ("7-one-nine", 5): lambda: [f"{100 * (looks().supertokens[6] != looks().supertokens[0]).mean():.0f} %"],
+    ("7-one-nine", 6): lambda: [
+        three(looks().attention[:4].max(axis=(1, 2)).min()),
+        three(looks().attention[4:].max(axis=(1, 2)).max()),
+    ],
+    ("7-one-nine", 7): lambda: [
+        f"{movers('digits-supertoken', 'repaired')} repaired",
+        f"{movers('digits-supertoken', 'broken')} broken",
+        f"{movers('digits-supertoken-control', 'repaired')} repaired",
+        f"{movers('digits-supertoken-control', 'broken')} broken",
+        two(records("digits-supertoken")[0]["held_out_acc"]),
+    ],
     ("5-affinity", 6): lambda: [
         three(record["acc"]) for record in records("digits-subspace-steps") if record["step"] in (10, 60)
     ],
 }
+
+
+def test_the_nine_of_lesson_7_goes_where_it_is_said_to_go():
+    assert films("digits-supertoken").clusters.tolist() == [9, 9, 3, 3, 9, 9, 9]
+    assert films("digits-supertoken-control").clusters.tolist() == [9, 9, 3, 8, 9, 9, 9]
+    samples = find_run("digits-supertoken").samples()
+    assert samples.classes[NINE] == 9 and samples.held_out[NINE]
 
 
 @pytest.mark.parametrize(("name", "number"), SAID, ids=lambda value: str(value))
