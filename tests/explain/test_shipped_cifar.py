@@ -1,4 +1,4 @@
-"""The shipped run of CIFAR-10: all images in numbers, scores that its ids bear out, its control, and no image of the data set."""
+"""The shipped runs of CIFAR-10: all images in numbers, scores that their ids bear out, a control, no image of the data set."""
 
 import numpy as np
 import pytest
@@ -19,34 +19,39 @@ def run() -> Run:
     return Run(shipped_root() / "cifar10-laptop")
 
 
-def test_all_images_are_in_every_round_and_on_every_map(run):
-    samples = run.samples()
+@pytest.fixture(scope="module", params=["cifar10-laptop", "cifar10-laptop-supertoken"])
+def either(request) -> Run:
+    return Run(shipped_root() / request.param)
+
+
+def test_all_images_are_in_every_round_and_on_every_map(either):
+    samples = either.samples()
     assert (len(samples.indices), int(samples.held_out.sum())) == (60_000, 10_000)
     assert np.bincount(samples.classes).tolist() == [6_000] * 10
-    assert run.projection().points.shape == (run.num_rounds(), 60_000, 2)
-    assert all(len(run.round(index).labels) == 60_000 for index in range(run.num_rounds()))
+    assert either.projection().points.shape == (either.num_rounds(), 60_000, 2)
+    assert all(len(either.round(index).labels) == 60_000 for index in range(either.num_rounds()))
 
 
-def test_scores_are_those_of_its_ids_and_above_what_two_cores_were_asked_for(run):
+def test_scores_are_those_of_its_ids_and_above_what_two_cores_were_asked_for(either):
     from sklearn.metrics import normalized_mutual_info_score
 
-    samples = run.samples()
-    for index, record in enumerate(run.round_metrics()):
-        ids = np.asarray(run.round(index).labels)[samples.held_out]
+    samples = either.samples()
+    for index, record in enumerate(either.round_metrics()):
+        ids = np.asarray(either.round(index).labels)[samples.held_out]
         nmi = normalized_mutual_info_score(samples.classes[samples.held_out], ids)
         assert record["held_out_nmi"] == pytest.approx(nmi, abs=1e-6)
     assert record["held_out_acc"] >= 0.68 and record["held_out_nmi"] >= 0.50
 
 
-def test_every_round_tightens_the_clusters(run):
-    shares = [record["within_share"] for record in run.round_metrics()]
+def test_every_round_tightens_the_clusters(either):
+    shares = [record["within_share"] for record in either.round_metrics()]
     assert np.all(np.diff(shares) < 0)
 
 
-def test_it_holds_numbers_and_no_image(run):
-    kinds = {path.suffix for path in run.path.rglob("*") if path.is_file()}
+def test_it_holds_numbers_and_no_image(either):
+    kinds = {path.suffix for path in either.path.rglob("*") if path.is_file()}
     assert kinds == {".json", ".jsonl", ".npy", ".npz", ".safetensors"}
-    assert run.samples().sketches.shape == (60_000, 8)
+    assert either.samples().sketches.shape == (60_000, 8)
 
 
 def test_its_control_is_found_and_says_nothing_of_embeddings_that_it_lacks(run):
@@ -58,6 +63,19 @@ def test_its_control_is_found_and_says_nothing_of_embeddings_that_it_lacks(run):
     assert np.isnan(kin_shares(control, 5, np.array([5, 6]))).all()
     with pytest.raises(Problem, match="handed on without its embeddings"):
         trust_of_round(control, 5)
+
+
+def test_its_super_tokens_are_shown_on_a_photograph_by_the_weights_of_the_last_round():
+    from vitviz.explain.opened_models import load_run_model
+    from vitviz.explain.supertokens import features_of_run, group_features
+
+    run = Run(shipped_root() / "cifar10-laptop-supertoken")
+    assert [run.has_weights(index) for index in range(6)] == [False] * 5 + [True]
+    assert find_control(run, SHIPPED) is None and not has_embeddings(run)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    features = features_of_run(load_run_model(run).model, pixels, run_name=run.name)
+    grouping = group_features(features, num_iterations=3)
+    assert grouping.grid == (8, 12) and "fed 48 x 32 px" in grouping.recipe
 
 
 def test_a_setting_that_came_after_a_run_counts_as_its_default(run):
