@@ -212,6 +212,13 @@ def test_a_deep_clustering_on_patches_is_not_a_run_of_this_page():
     assert not app.info
 
 
+def test_a_run_without_its_network_says_so():
+    app = _open(model="Trained run", run="digits-supertoken-control")
+    (said,) = [one.value.replace("\\", "") for one in app.info]
+    assert said == "Run digits-supertoken-control was handed on without what is shown here, its network or its rounds."
+    assert app.selectbox(key="run").value == "clothing-supertoken"
+
+
 def test_a_run_of_ones_own_is_shown_as_it_was_trained(trained_run):
     app = AppTest.from_file(ROUTER, default_timeout=120).run()
     app.switch_page("../../pages/supertokens.py")

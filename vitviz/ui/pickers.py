@@ -50,11 +50,7 @@ def pick_run(
     found = {name: run for name, run in known.items() if accept(run)}
     asked = st.query_params.get("run", "")
     if asked in known and asked not in found:
-        st.info(
-            say(
-                f"Run {safe_label(asked)} has not come far enough to be shown here. The page Train tells how far it is."
-            )
-        )
+        st.info(say(_why_not(known[asked])))
     if not found:
         return None
     names = list(found)
@@ -132,6 +128,13 @@ def decode_given(content: bytes, name: str, *, max_side: int = 1024, place: str 
 def _decode(digest: str, max_side: int, _content: bytes, _name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     decoded = decode_image_apart(_content, name=_name, max_side=max_side)
     return decoded.pixels, decoded.notes
+
+
+def _why_not(run: Run) -> str:
+    """Why a run of this page cannot be shown here."""
+    if run.status().state == "finished":
+        return f"Run {safe_label(run.name)} was handed on without what is shown here, its network or its rounds."
+    return f"Run {safe_label(run.name)} has not come far enough to be shown here. The page Train tells how far it is."
 
 
 def _is_of(run: Run, belongs: Collection[str] | Callable[[Run], bool]) -> bool:
