@@ -81,13 +81,15 @@ SAID = {
     ("2-frozen-mistakes", 6): lambda: [three(records("digits-half-trained-control")[6]["held_out_nmi"])],
     ("7-one-nine", 1): lambda: [f"{right_at('digits-supertoken', 0)} of 899"],
     ("7-one-nine", 2): lambda: [
-        f"{films('digits-supertoken').kin[2]:.0%}".replace("%", " %"),
+        f"{100 * films('digits-supertoken').kin[2]:.0f}\N{NO-BREAK SPACE}%",
         *(two(films("digits-supertoken").margins[index]) for index in (0, 6)),
     ],
     ("7-one-nine", 3): lambda: [
         two(films(run).margins[6]) for run in ("digits-supertoken", "digits-supertoken-control")
     ],
-    ("7-one-nine", 5): lambda: [f"{100 * (looks().supertokens[6] != looks().supertokens[0]).mean():.0f} %"],
+    ("7-one-nine", 5): lambda: [
+        f"{100 * (looks().supertokens[6] != looks().supertokens[0]).mean():.0f}\N{NO-BREAK SPACE}%"
+    ],
     ("7-one-nine", 6): lambda: [
         three(looks().attention[:4].max(axis=(1, 2)).min()),
         three(looks().attention[4:].max(axis=(1, 2)).max()),

@@ -108,9 +108,13 @@ def _panel(lesson: Lesson, number: int, *, is_away: bool) -> None:
         st.progress(number / last)
         if is_away:
             st.markdown(say(words.AWAY))
-        else:
+        elif step.question is None:
             st.markdown(said(step.text))
-            if step.question is not None:
+        else:
+            # side by side, so that the page stays in sight below; a presenter's panel stands beside the page already
+            for_text, for_question = (st.container(), st.container()) if presenting else st.columns((3, 2), gap="large")
+            for_text.markdown(said(step.text))
+            with for_question:
                 _ask(lesson, number, step.question)
         _buttons(lesson, number, step, presenting=presenting)
     _listen(lesson, number, presenting=presenting)

@@ -12,6 +12,9 @@ const LINES = `
     [data-testid=stExpandSidebarButton]::after { content: "Menu"; margin-left: 0.25rem; }
     html[lang=ko] [data-testid=stExpandSidebarButton]::after { content: "메뉴"; }
   }
+  @media (min-width: 641px) {
+    [data-testid=stMainBlockContainer]:has(.st-key-lesson_panel) { padding-top: 3rem; }
+  }
   @media (max-width: 640px) {
     [data-testid=stMainBlockContainer] { padding-top: 4.25rem; }
     [data-testid=stMetric] > div { padding: 0.375rem 0.75rem 0.5rem; }
