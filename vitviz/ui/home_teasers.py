@@ -69,35 +69,34 @@ def _said(one: _Teaser) -> Card:
 
 
 def _as_tokens(bare: _Teaser, runs: dict[str, Run]) -> _Teaser:
-    told = teasers.read_told()["supertokens"]
-    if not _is_here(told, runs):
-        return bare
-    title, (photo, mosaic) = find_photograph(told.photo).title, _photo_twice("supertokens")
-    return replace(
-        bare,
-        link=Link("supertokens", {"photo": told.photo}),
-        note=words.tokens_note(told.run, len(set(told.values.flat)), told.step),
-        pictures=(
-            _Drawn(photo, title, words.PHOTO),
-            _Drawn(mosaic, words.tokens_alt(title), words.AS_TOKENS),
-        ),
-    )
+    def note(told: teasers.Told) -> str:
+        return words.tokens_note(told.run, len(set(told.values.flat)), told.step)
+
+    return _as_seen(bare, runs, "supertokens", note, words.tokens_alt, words.AS_TOKENS)
 
 
 def _as_attention(bare: _Teaser, runs: dict[str, Run]) -> _Teaser:
-    told = teasers.read_told()["attention"]
+    def note(told: teasers.Told) -> str:
+        return words.attention_note(told.run, told.step)
+
+    return _as_seen(bare, runs, "attention", note, words.attention_alt, words.LOOKED_AT)
+
+
+def _as_seen(
+    bare: _Teaser,
+    runs: dict[str, Run],
+    name: str,
+    note: Callable[[teasers.Told], str],
+    alt: Callable[[str], str],
+    caption: str,
+) -> _Teaser:
+    """A photo beside what a network sees in it; ``name`` is that of the page and of what is stored."""
+    told = teasers.read_told()[name]
     if not _is_here(told, runs):
         return bare
-    title, (photo, heat) = find_photograph(told.photo).title, _photo_twice("attention")
-    return replace(
-        bare,
-        link=Link("attention", {"photo": told.photo}),
-        note=words.attention_note(told.run, told.step),
-        pictures=(
-            _Drawn(photo, title, words.PHOTO),
-            _Drawn(heat, words.attention_alt(title), words.LOOKED_AT),
-        ),
-    )
+    title, (photo, seen) = find_photograph(told.photo).title, _photo_twice(name)
+    pictures = (_Drawn(photo, title, words.PHOTO), _Drawn(seen, alt(title), caption))
+    return replace(bare, link=Link(name, {"photo": told.photo}), note=note(told), pictures=pictures)
 
 
 def _as_affinity(bare: _Teaser, runs: dict[str, Run]) -> _Teaser:

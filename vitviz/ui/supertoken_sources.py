@@ -146,14 +146,13 @@ def _of_run(run: Run) -> Source:
     with st.sidebar:
         index = pick_kept_round(run)
         zoom = choose("Fed at", (1, 2, 3), key="fed", help=words.ZOOM)
+    version, told = version_of(run), run.name if index is None else f"{run.name}, round {index}"
 
     def make(pixels: np.ndarray) -> "Features":
         from vitviz.explain.supertokens import features_of_run
 
         return features_of_run(_run_model(run.name, version, index, _run=run), pixels, run_name=told, zoom=zoom)
 
-    version = version_of(run)
-    told = run.name if index is None else f"{run.name}, round {index}"
     iterations, border = min(int(iterations), MAX_ITERATIONS), settings.get("border", "masked")
     key, network = f"run-{run.name}-{version}-{index}-{zoom}", {"network": "Trained run", "run": run.name}
     if index is not None:

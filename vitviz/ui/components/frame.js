@@ -48,8 +48,9 @@ export default function frame({ parentElement, data }) {
 }
 
 /** A screen reader changes its voice, lines of Korean break between words, for which Streamlit's own rules are overruled, on a
-    phone the arrows that unfold the sidebar have a word beside them and numbers leave room for the picture under them, and where no pointer hovers a chart's tools, which would stay
-    over its legend, are gone: files are offered under it, two taps bring it back. */
+    phone the arrows that unfold the sidebar have a word beside them and numbers leave room for the picture under them, above a
+    lesson there is less room, and where no pointer hovers a chart's tools, which would stay over its legend, are gone: files are
+    offered under it, two taps bring it back. */
 function speak(language) {
   document.documentElement.lang = language;
   if (document.adoptedStyleSheets.includes(lines)) return;
