@@ -12,7 +12,7 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import attention_words as words
 from vitviz.ui.attention_weights import pick_timm
-from vitviz.ui.choices import choose, choose_from
+from vitviz.ui.choices import choose, choose_from, choose_name
 from vitviz.ui.language import say
 from vitviz.ui.pickers import PickedImage, describe_run
 from vitviz.ui.results import computed
@@ -132,7 +132,7 @@ def _runs() -> dict[str, Run]:
 def _of_run(runs: dict[str, Run], prefix: str) -> Network:
     names = list(runs)
     start = names.index(PRESET) if PRESET in names else 0
-    name = st.selectbox(say("Run"), names, index=start, key=f"{prefix}run", bind="query-params", help=say(words.RUNS))
+    name = choose_name("Run", names, key=f"{prefix}run", index=start, help=words.RUNS)
     run = runs[name]
     index = pick_kept_round(run, key=f"{prefix}round")
     if not prefix:

@@ -11,6 +11,7 @@ from vitviz.data.decoding_apart import MAX_MEGABYTES, decode_image_apart
 from vitviz.errors import Problem
 from vitviz.explain.scoring import SCORINGS
 from vitviz.runs.folder import Run, list_runs
+from vitviz.ui.choices import choose_name
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
 from vitviz.ui.quota import hold
@@ -55,15 +56,8 @@ def pick_run(
         return None
     names = list(found)
     start = names.index(preset) if preset in names else 0
-    chosen = st.sidebar.selectbox(
-        say("Run"),
-        names,
-        index=start,
-        key="run",
-        bind="query-params",
-        help=say("A run is one training, kept as a folder."),
-    )
-    return found[chosen]
+    with st.sidebar:
+        return found[choose_name("Run", names, key="run", index=start, help="A run is one training, kept as a folder.")]
 
 
 def describe_run(run: Run) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from vitviz.ui import navigation
+from vitviz.ui.choices import PAGE
 from vitviz.ui.components.frame import mend_frame
 from vitviz.ui.glossary import glossary_address
 from vitviz.ui.language import language, pick_language
@@ -21,6 +22,7 @@ with st.sidebar:
 page = st.navigation(navigation.pages())
 st.set_page_config(page_title=f"{page.title} · vitviz")
 st.logo(str(_ASSETS / "logo.png"), icon_image=str(_ASSETS / "icon.png"), size="large")
-follow_lesson(page.url_path or "home")
+st.session_state[PAGE] = page.url_path or "home"
+follow_lesson(st.session_state[PAGE])
 page.run()
 settle_memory()

@@ -7,7 +7,7 @@ from vitviz.errors import Problem
 from vitviz.runs.folder import Run
 from vitviz.ui import attention_words as words
 from vitviz.ui import photos
-from vitviz.ui.choices import choose
+from vitviz.ui.choices import choose, choose_number, choose_stop
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
 from vitviz.ui.pickers import PickedImage
@@ -30,7 +30,7 @@ def pick_kept_round(run: Run, *, key: str = "round") -> int | None:
     rounds = [index for index in range(run.num_rounds()) if run.has_weights(index)]
     if len(rounds) < 2:
         return None
-    return st.select_slider(say("Round"), rounds, value=rounds[-1], key=key, bind="query-params")
+    return choose_stop("Round", rounds, key=key)
 
 
 def pick_picture(run: Run | None, key: str) -> PickedImage:
@@ -57,15 +57,7 @@ def _pick_sample(run: Run, images: np.ndarray) -> PickedImage:
     samples, about = run.samples(), run.description()
     first = int(np.flatnonzero(samples.held_out)[0]) if samples.held_out.any() else 0
     with st.sidebar:
-        row = st.number_input(
-            say("Image (row)"),
-            0,
-            len(images) - 1,
-            value=first,
-            key="sample",
-            bind="query-params",
-            help=say(words.SAMPLE),
-        )
+        row = choose_number("Image (row)", 0, len(images) - 1, key="sample", first=first, help=words.SAMPLE)
     known = samples.classes[row]
     label = about.class_names[known] if 0 <= known < len(about.class_names) else "unlabelled"
     part = "held out" if samples.held_out[row] else "a training image"
