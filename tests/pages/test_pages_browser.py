@@ -337,11 +337,11 @@ def test_the_selection_can_be_taken_away_as_a_table(visit):
 def test_run_round_and_image_go_along_from_page_to_page(visit):
     page = visit("/deep_clustering?run=digits-supertoken&image=1658")
     page.get_by_role("link", name="Open in super tokens").click()
-    page.get_by_text("Image 1658 of run digits-supertoken").wait_for(timeout=120_000)
+    page.get_by_text("Image 1658 of run digits-supertoken").first.wait_for(timeout=120_000)
     page = visit("/supertokens?model=Trained+run&run=digits-supertoken&round=2&sample=1658")
     page.get_by_role("link", name="Open in attention").click()
-    page.get_by_text("Network: run digits-supertoken, round 2").wait_for(timeout=120_000)
-    page.get_by_text("Image 1658 of run digits-supertoken").wait_for()
+    page.get_by_text("Network: run digits-supertoken, round 2").first.wait_for(timeout=120_000)
+    page.get_by_text("Image 1658 of run digits-supertoken").first.wait_for()
     query = _query(page)
     assert (query["run"], query["round"], query["sample"]) == ("digits-supertoken", "2", "1658")
 
