@@ -346,6 +346,14 @@ def test_run_round_and_image_go_along_from_page_to_page(visit):
     assert (query["run"], query["round"], query["sample"]) == ("digits-supertoken", "2", "1658")
 
 
+def test_the_timm_model_goes_along_from_super_tokens_to_attention(visit):
+    page = visit("/supertokens?model=Any+timm+ViT&timm=deit_tiny_patch16_224")
+    page.get_by_role("link", name="Open in attention").click()
+    page.wait_for_url("**/attention?*")
+    page.get_by_text("Network: deit_tiny_patch16_224").first.wait_for(timeout=120_000)
+    assert _query(page)["timm"] == "deit_tiny_patch16_224"
+
+
 def test_a_run_of_a_paper_on_the_home_page_opens_it(visit):
     page = visit("/")
     page.get_by_role("link", name="Digits, started too early").click()

@@ -8,7 +8,7 @@ import streamlit as st
 
 from vitviz.errors import Problem
 from vitviz.ui import attention_words as words
-from vitviz.ui.choices import choose_from
+from vitviz.ui.choices import choose_from, choose_name
 from vitviz.ui.labels import safe_label
 from vitviz.ui.language import say
 
@@ -34,10 +34,7 @@ def pick_timm(prefix: str) -> tuple[str, "OpenedModel", Callable[[], "OpenedMode
     """
     with st.spinner(say("Looking up timm's models …")):
         names = _names()
-    start = names.index(DEFAULT)
-    name = st.selectbox(
-        say("timm ViT"), names, index=start, key=f"{prefix}timm", bind="query-params", help=say(words.TIMM)
-    )
+    name = choose_name("timm ViT", names, key=f"{prefix}timm", index=names.index(DEFAULT), help=words.TIMM)
     kinds = (NONE, FILE, *(f"{PUBLISHED}{tag}" for tag in _tags(name)), HUB)
     kind = choose_from("Its weights", kinds, key=f"{prefix}weights", help=words.WEIGHTS)
     size = choose_from("Picture side, px", SIZES, key=f"{prefix}side", help=words.SIDE)

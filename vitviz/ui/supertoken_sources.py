@@ -14,7 +14,7 @@ from vitviz.explain.supertoken_features import clusters_supertokens
 from vitviz.runs.folder import Run, list_runs
 from vitviz.ui import supertoken_words as words
 from vitviz.ui.attention_words import keys_sentence
-from vitviz.ui.choices import choose, choose_from
+from vitviz.ui.choices import choose, choose_from, choose_name
 from vitviz.ui.language import say
 from vitviz.ui.pickers import PickedImage, describe_run, pick_run
 from vitviz.ui.run_networks import has_network, pick_kept_round, version_of
@@ -164,14 +164,7 @@ def _of_timm() -> Source:
     with st.sidebar:
         with st.spinner(say("Looking up timm's models …")):
             names = _timm_names()
-        name = st.selectbox(
-            say("timm ViT"),
-            names,
-            index=names.index(DEFAULT_TIMM),
-            key="timm",
-            bind="query-params",
-            help=say(words.TIMM),
-        )
+        name = choose_name("timm ViT", names, key="timm", index=names.index(DEFAULT_TIMM), help=words.TIMM)
         file = st.file_uploader(
             say("Its weights"),
             type=["safetensors"],

@@ -38,3 +38,7 @@ items = [{"id": index, "label": f"image {index}", "color": "#3f90da"} for index 
 picked = image_grid(key="grid", tile_url=addresses.tile, items=items)
 st.text(f"grid {picked}")
 image_grid(key="bare", tile_url=addresses.tile.replace("/fake/", "/other/"), items=items[:2])
+first = st.session_state.get("first of the kin", 0)
+if (kin := image_grid(key="kin", tile_url=addresses.tile, items=items[first : first + 5])) is not None:
+    st.session_state["first of the kin"] = kin
+    st.rerun()

@@ -275,9 +275,18 @@ def test_the_grid_shows_240_thumbnails_and_tells_the_one_picked(page, opened):
     page.get_by_text("grid 17").wait_for()
 
 
+def test_the_keyboard_stays_in_a_grid_whose_images_change_with_the_pick(page, opened):
+    opened()
+    grid = page.locator(".image-grid").last
+    cell = grid.get_by_role("button", name="image 2", exact=True)
+    cell.press("Enter")
+    grid.get_by_role("button", name="image 6", exact=True).wait_for()
+    assert cell.evaluate("cell => cell === cell.getRootNode().activeElement")
+
+
 def test_the_grid_shows_the_first_letters_where_there_are_no_tiles(page, opened):
     opened()
-    cells = page.locator(".image-grid").last.locator(".thumb")
+    cells = page.locator(".image-grid").nth(1).locator(".thumb")
     assert cells.all_inner_texts() == ["ima", "ima"]
 
 

@@ -28,8 +28,17 @@ function fillGrid({ root, cells, line }, { data, setTriggerValue }) {
   line.textContent = data.line;
   line.hidden = !data.line;
   cells.setAttribute("aria-label", data.label);
+  const held = [...cells.children].indexOf(cells.getRootNode().activeElement);
+  const heldId = cells.children[held]?.dataset.id;
   cells.replaceChildren(...data.items.map((item) => makeCell(item, data, cells, setTriggerValue)));
+  if (held >= 0) refocus([...cells.children], held, heldId);
   root.dataset.ready = "true";
+}
+
+/** The keyboard stays on the image that it was on, or on the place where that one was. */
+function refocus(made, place, id) {
+  const cell = made.find((one) => one.dataset.id === id) ?? made[Math.min(place, made.length - 1)];
+  cell?.focus({ preventScroll: true });
 }
 
 function makeCell(item, data, cells, setTriggerValue) {
