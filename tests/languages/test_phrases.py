@@ -8,6 +8,8 @@ import pytest
 
 from vitviz.languages import phrases
 from vitviz.languages.phrases import LANGUAGES, PhraseBook, fit_particles, phrase_book, places
+from vitviz.runs.compact import KEPT_WEIGHTS, export_compact
+from vitviz.runs.folder import Run, shipped_root
 
 BOOKS = Path(phrases.__file__).parent
 BOOK = PhraseBook(
@@ -101,3 +103,21 @@ def test_bold_words_end_where_markdown_sees_it(language):
 def test_an_unknown_language_is_refused():
     with pytest.raises(KeyError):
         phrase_book("../en")
+
+
+# What runs say of themselves
+
+
+def test_notes_of_every_shipped_run_are_said_in_korean():
+    book, english = phrase_book("ko"), set()
+    for path in sorted(shipped_root().glob("*/run.json")):
+        english |= {note for note in Run(path.parent).description().notes if book.say(note) == note}
+    assert english == set()
+
+
+@pytest.mark.parametrize("weights", KEPT_WEIGHTS)
+@pytest.mark.parametrize("num_components", [0, 4])
+def test_the_note_of_a_small_copy_is_said_in_korean(tmp_path, num_components, weights):
+    export_compact(Run(shipped_root() / "digits-s1"), tmp_path / "small", num_components=num_components, weights=weights)
+    note = Run(tmp_path / "small").description().notes[-1]
+    assert note.startswith("handed on with") and "handed" not in phrase_book("ko").say(note)
