@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vitviz.languages.phrases import phrase_book
-from vitviz.runs.folder import shipped_root
+from vitviz.runs.folder import Run, shipped_root
 from vitviz.ui.components import cluster_river, film_strip, round_map
 
 NAMES = ("digits", "attention")
@@ -29,6 +29,13 @@ pytestmark = pytest.mark.usefixtures("own_folders")
 def test_every_view_is_korean(korean, view, run):
     app = korean.open_korean("deep_clustering", view=view, run=run, **VIEWS[view])
     assert korean.untranslated(app, names=NAMES) == []
+
+
+@pytest.mark.parametrize("view", ["Map", "Movers", "Your image"])
+def test_a_run_handed_on_without_embeddings_is_korean(korean, view):
+    names = (*NAMES, *Run(shipped_root() / "cifar10-laptop-s1").description().class_names)
+    app = korean.open_korean("deep_clustering", view=view, run="cifar10-laptop-s1")
+    assert korean.untranslated(app, names=names) == []
 
 
 def test_warnings_and_every_score_are_korean(korean):

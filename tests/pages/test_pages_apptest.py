@@ -17,6 +17,7 @@ ROUTER = shipped_root().parent / "vitviz" / "ui" / "router.py"
 SHIPPED = sorted(path.parent.name for path in shipped_root().glob("*/run.json"))
 CLUSTERED = [name for name in SHIPPED if Run(shipped_root() / name).description().method in ("deep_clustering", "idec")]
 PLACING = [name for name in CLUSTERED if Run(shipped_root() / name).has_weights(0)]
+WITHOUT_MAP = ("cifar10-laptop-s1", "cifar10-laptop-s2")
 PAGES = [name for entries in navigation.SECTIONS.values() for name, _, _ in entries]
 VIEWS = ("Map", "River", "Curves", "Clusters", "Movers", "Your image")
 CHARTS = {"Map": 0, "River": 0, "Curves": 5, "Clusters": 2, "Movers": 2, "Your image": 0}
@@ -97,7 +98,7 @@ def test_every_view_of_every_shipped_run_is_drawn(run, view):
     assert not app.error
     assert len(app.metric) == 4
     assert len(app.get("plotly_chart")) == CHARTS[view]
-    assert (f"map_{run}" in _components(app)) == (view == "Map")
+    assert (f"map_{run}" in _components(app)) == (view == "Map" and run not in WITHOUT_MAP)
     assert len(app.file_uploader) == (view == "Your image" and run in PLACING)
 
 
@@ -235,6 +236,15 @@ def test_a_run_of_a_method_that_is_not_known_here_breaks_no_page(copy_run):
     assert "foreign" in set(_open("runs").dataframe[0].value["run"])
     assert "Make your own" in _texts(_open("home").header)
     assert "There is no run to show yet" in _texts(_open("deep_clustering").info)
+
+
+def test_a_run_handed_on_without_embeddings_leads_to_the_map_of_another_seed():
+    app = _view("Map", "cifar10-laptop-s1")
+    assert not app.error and "handed on without its embeddings" in _texts(app.info)
+    links = [link.proto for link in app.get("page_link")]
+    assert [(link.label, link.query_string) for link in links if "seed" in link.label] == [
+        ("The map of seed 0", "run=cifar10-laptop")
+    ]
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -9,12 +9,14 @@ from vitviz.errors import Problem
 from vitviz.explain.map_trust import links_of
 from vitviz.explain.round_map import map_coordinates, points_inside, polygon_from_text, polygon_to_text
 from vitviz.figures.theme import cluster_colors
+from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run
 from vitviz.ui import film_strip, run_views, words
 from vitviz.ui.components.image_grid import MAX_ITEMS
 from vitviz.ui.components.round_map import COLOR_BY, round_map
 from vitviz.ui.followed import follow_pick, followed
 from vitviz.ui.language import say
+from vitviz.ui.navigation import page
 from vitviz.ui.problems import shown_problems
 from vitviz.ui.results import cached
 from vitviz.ui.routes import run_addresses
@@ -25,6 +27,9 @@ from vitviz.ui.routes import run_addresses
 def show(run: Run, others: Sequence[Run] = ()) -> None:
     """The round map, the grid of what is selected on it, and the picked image through the rounds; linked by the address."""
     projection = run.projection()
+    if projection is None and not has_embeddings(run):
+        _say_no_map(others)
+        return
     if projection is None:
         raise Problem(
             f"run '{run.name}' has no map yet",
@@ -70,6 +75,17 @@ def show(run: Run, others: Sequence[Run] = ()) -> None:
         f"{run.name}-round-{shown_round}.csv",
         "text/csv",
     )
+
+
+def _say_no_map(others: Sequence[Run]) -> None:
+    """A run of which no map can be made: what shows its rounds instead, and the other seeds that have one."""
+    st.info(say(words.NO_MAP), icon=":material/map:")
+    for other in others:
+        if other.projection() is not None:
+            label = say(f"The map of seed {other.description().seed}")
+            st.page_link(
+                page("deep_clustering"), label=label, icon=":material/arrow_forward:", query_params={"run": other.name}
+            )
 
 
 def _links(run: Run) -> dict | None:
