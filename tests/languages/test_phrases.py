@@ -118,6 +118,8 @@ def test_notes_of_every_shipped_run_are_said_in_korean():
 @pytest.mark.parametrize("weights", KEPT_WEIGHTS)
 @pytest.mark.parametrize("num_components", [0, 4])
 def test_the_note_of_a_small_copy_is_said_in_korean(tmp_path, num_components, weights):
-    export_compact(Run(shipped_root() / "digits-s1"), tmp_path / "small", num_components=num_components, weights=weights)
+    export_compact(
+        Run(shipped_root() / "digits-s1"), tmp_path / "small", num_components=num_components, weights=weights
+    )
     note = Run(tmp_path / "small").description().notes[-1]
     assert note.startswith("handed on with") and "handed" not in phrase_book("ko").say(note)

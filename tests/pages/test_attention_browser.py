@@ -70,16 +70,16 @@ def test_arrows_go_through_maps_and_patches_and_escape_returns_to_cls(visit):
 def test_a_long_attribution_shows_progress_is_stopped_and_begun_again(visit):
     page = visit("view=Attribution&method=gradient_shap&num_samples=512&run=clothing-supertoken&photo=coffee")
     page.get_by_role("button", name="Compute GradientSHAP").click()
-    page.get_by_text(re.compile(r"GradientSHAP: [1-9][\d,]* of 512 pictures")).wait_for(timeout=60_000)
+    page.get_by_text(re.compile(r"GradientSHAP: [1-9][\d,]* of 512 pictures")).first.wait_for(timeout=60_000)
     page.get_by_role("button", name="Stop").click()
-    page.get_by_text("GradientSHAP: stopped.").wait_for()
+    page.get_by_text("GradientSHAP: stopped.").first.wait_for()
     page.get_by_role("button", name="Compute GradientSHAP").click()
     page.get_by_role("button", name="Stop").wait_for()
     page.get_by_role("spinbutton", name="Samples").fill("8")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Compute GradientSHAP").click()
-    page.get_by_text("Missing from the sum").wait_for(timeout=60_000)
-    page.get_by_text("Deletion area").wait_for(timeout=120_000)
+    page.get_by_text("Missing from the sum").first.wait_for(timeout=60_000)
+    page.get_by_text("Deletion area").first.wait_for(timeout=120_000)
 
 
 def test_wrong_weights_are_refused_by_name_and_nothing_else_is_lost(visit):

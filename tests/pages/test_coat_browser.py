@@ -56,7 +56,7 @@ def _picture(width: int, height: int) -> bytes:
 
 def test_a_click_tells_the_group_and_both_maps_and_a_copied_link_shows_the_same(visit):
     page = visit("photo=cat&head=2&weights=softmax")
-    page.get_by_text("This network is untrained").wait_for()
+    page.get_by_text("This network is untrained").first.wait_for()
     _click(page, 0.506, 0.508)
     sentence = _sentence(page)
     assert "row 28, column 42" in sentence
@@ -78,7 +78,7 @@ def test_another_head_keeps_the_pin_and_escape_takes_it_away(visit, settle):
     first = _sentence(page)
     page.get_by_role("radio", name="5", exact=True).click()
     page.wait_for_function("location.search.includes('head=5')")
-    page.get_by_text("head 5, factorised").wait_for()
+    page.get_by_text("head 5, factorised").first.wait_for()
     settle(page)
     _canvas(page).locator(".surface[aria-label*='head 5']").wait_for()
     second = _sentence(page)
@@ -87,7 +87,7 @@ def test_another_head_keeps_the_pin_and_escape_takes_it_away(visit, settle):
     page.wait_for_selector(".image-canvas[data-pins='1']")
     _canvas(page).locator(".surface").focus()
     page.keyboard.press("Escape")
-    page.get_by_text("Click a token: its group is outlined").wait_for()
+    page.get_by_text("Click a token: its group is outlined").first.wait_for()
     page.wait_for_function("!location.search.includes('pin=')")
 
 
@@ -98,7 +98,7 @@ def test_a_large_upload_is_shown_and_wrong_weights_are_refused(visit):
     uploads.nth(0).set_input_files(picture)
     root = _canvas(page)
     page.wait_for_function("root => root.canvas.data.width === 1024 && root.dataset.ready", arg=root.element_handle())
-    page.get_by_text("fed 336 x 224 px").wait_for()
+    page.get_by_text("fed 336 x 224 px").first.wait_for()
     wrong = {"name": "w.safetensors", "mimeType": "application/octet-stream", "buffer": b"I am a text."}
     page.locator("input[type=file]").nth(1).set_input_files(wrong)
     error = page.locator("[data-testid=stAlert]").filter(has_text="the weights could not be read")

@@ -103,7 +103,7 @@ def test_a_deep_link_opens_its_table_and_another_can_be_chosen(visit, settle):
     page.locator(".js-plotly-plot .legend").first.wait_for()
     assert page.get_by_role("button", name=re.compile("Measure for about")).is_enabled()
     page.get_by_test_id("stMain").get_by_text("Table 6", exact=True).click()
-    page.get_by_text("Table 6: three embeddings").wait_for()
+    page.get_by_text("Table 6: three embeddings").first.wait_for()
     settle(page)
     assert "table=" not in page.url, "the first table is the one without an address of its own"
     missing = "python -m vitviz train supertokens --preset table6 --rows conv-1x1,earlyconv"
@@ -113,10 +113,10 @@ def test_a_deep_link_opens_its_table_and_another_can_be_chosen(visit, settle):
 def test_table_2_judges_attention_over_steps_and_speaks_of_nothing_that_is_held_out(visit, settle):
     page = visit("/compare?table=table2")
     assert page.locator("[data-testid=stMain] h2").first.inner_text() == "Table 2: fewer channels, and attention"
-    page.get_by_text("That channel attention helps is open here").wait_for()
+    page.get_by_text("That channel attention helps is open here").first.wait_for()
     page.get_by_test_id("stSelectbox").filter(has_text="Our runs on").locator("div[role=button], input").first.click()
     page.get_by_role("option").filter(has_text="72 images").click()
-    page.get_by_text("That channel attention helps is not borne out here").wait_for()
+    page.get_by_text("That channel attention helps is not borne out here").first.wait_for()
     settle(page)
     assert page.get_by_text("-4.50 points, more than the 2.00 points that seeds differ by").is_visible()
     page.locator(".js-plotly-plot .xtitle", has_text="step").first.wait_for()
@@ -132,9 +132,9 @@ def test_table_2_judges_attention_over_steps_and_speaks_of_nothing_that_is_held_
 def test_the_pages_menu_leads_there_and_curves_change_their_axis(visit, settle):
     page = visit("/")
     page.get_by_test_id("stSidebar").get_by_text("Compare", exact=True).click()
-    page.get_by_text("Table 6: three embeddings").wait_for()
+    page.get_by_text("Table 6: three embeddings").first.wait_for()
     page.get_by_test_id("stMain").get_by_text("Table 8", exact=True).click()
-    page.get_by_text("Learning curves").wait_for()
+    page.get_by_text("Learning curves").first.wait_for()
     settle(page)
     page.get_by_test_id("stMain").get_by_text("seconds", exact=True).click()
     page.locator(".js-plotly-plot .xtitle", has_text="seconds of training").first.wait_for()

@@ -17,7 +17,7 @@ RECIPE = "figure scores of page deep_clustering; run digits (deep_clustering, "
 def opened_files(open_at, shipped_server):
     page = open_at(f"{shipped_server.address}/deep_clustering?run=digits&view=Curves")
     page.get_by_role("button", name="Recipe and files").first.click()
-    page.get_by_text(RECIPE).wait_for()
+    page.get_by_text(RECIPE).first.wait_for()
     return page
 
 

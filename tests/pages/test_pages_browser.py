@@ -245,7 +245,7 @@ def test_a_lasso_lists_its_images_and_the_address_gives_them_back(visit):
 def test_a_selection_is_cleared_from_page_and_address(visit):
     page = visit("/deep_clustering?selected=6_000000999000999999000999&round=6")
     root = _map_of(page)
-    page.get_by_text("1,797 images selected at round 6").wait_for()
+    page.get_by_text("1,797 images selected at round 6").first.wait_for()
     root.locator(".surface").focus()
     page.keyboard.press("Escape")
     page.wait_for_function("!location.search.includes('selected=')")
@@ -261,7 +261,7 @@ def test_an_image_of_the_grid_is_followed_through_the_rounds(visit):
     cell.click()
     head = page.get_by_text(re.compile(r"^Image \d+, class"))
     strip = page.locator(".film-strip[data-ready=true]")
-    strip.get_by_text(re.compile("^round 6:")).wait_for()
+    strip.get_by_text(re.compile("^round 6:")).first.wait_for()
     assert re.search(r"image (\d+)", note).group(1) in head.inner_text()
     assert [int(one) for one in re.findall(r"round (\d)\s*:", strip.inner_text())] == list(range(7))
     assert strip.locator("canvas, .picture").count() == 14
@@ -298,7 +298,7 @@ def test_a_band_of_the_river_shows_its_images_by_pointer_and_by_keys(visit):
     drawing = river.locator("svg").element_handle()
     band.focus()
     page.keyboard.press("Enter")
-    page.get_by_text(re.compile(f"^{count} images go from cluster 9 .* at round 2$")).wait_for()
+    page.get_by_text(re.compile(f"^{count} images go from cluster 9 .* at round 2$")).first.wait_for()
     page.wait_for_function("location.search.includes('flow=1_9_3')")
     page.locator(".image-grid .cell").nth(count - 1).wait_for()
     assert page.locator(".image-grid .cell").count() == count
@@ -311,18 +311,18 @@ def test_a_band_of_the_river_shows_its_images_by_pointer_and_by_keys(visit):
     assert drawing.evaluate("svg => svg.isConnected"), "the river was drawn anew under the pointer"
     page.mouse.click(*band.evaluate(OPEN_PLACE))
     page.wait_for_function("location.search.includes('flow=1_9_3')")
-    page.get_by_text(re.compile(f"^{count} images go from cluster 9")).wait_for()
+    page.get_by_text(re.compile(f"^{count} images go from cluster 9")).first.wait_for()
     river.locator(".block[data-at='6_0']").click()
-    page.get_by_text(re.compile("images in cluster 0 .*at round 6$")).wait_for()
+    page.get_by_text(re.compile("images in cluster 0 .*at round 6$")).first.wait_for()
     assert river.locator("[aria-pressed=true]").get_attribute("data-at") == "6_0"
     link = page.url.split("/", 3)[3]
     again = visit(f"/{link}")
-    again.get_by_text(re.compile("images in cluster 0 .*at round 6$")).wait_for()
+    again.get_by_text(re.compile("images in cluster 0 .*at round 6$")).first.wait_for()
 
 
 def test_the_selection_can_be_taken_away_as_a_table(visit):
     page = visit("/deep_clustering?selected=6_000000999000999999000999&round=6")
-    page.get_by_text("1,797 images selected at round 6").wait_for()
+    page.get_by_text("1,797 images selected at round 6").first.wait_for()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Selection as CSV").click()
     lines = Path(waiting.value.path()).read_text().splitlines()
@@ -358,14 +358,14 @@ def test_a_run_of_a_paper_on_the_home_page_opens_it(visit):
     page = visit("/")
     page.get_by_role("link", name="Digits, started too early").click()
     page.wait_for_url("**/deep_clustering?run=digits-half-trained*")
-    page.get_by_text("warnings").wait_for()
+    page.get_by_text("warnings").first.wait_for()
     assert "Digits, started too early" in page.locator("[data-testid=stSidebar]").inner_text()
 
 
 def test_a_picture_that_is_given_is_named_by_its_cluster(visit):
     page = visit("/deep_clustering?view=Your+image")
     page.locator("input[type=file]").set_input_files(_digit(7))
-    page.get_by_text(re.compile("after the last round")).wait_for(timeout=120_000)
+    page.get_by_text(re.compile("after the last round")).first.wait_for(timeout=120_000)
     assert page.get_by_text(re.compile("after the last round")).inner_text().startswith("cluster 7")
     page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
     page.wait_for_selector(".image-grid[data-ready] .cell")
@@ -385,7 +385,7 @@ def test_a_page_follows_a_run_that_is_being_written_until_it_is_finished(visit, 
     run, whole = copy_there("live", num_rounds=2), find_run("digits")
     tell_status(run, "running")
     page = visit("/deep_clustering?run=live&view=Movers")
-    page.get_by_text(re.compile("^running: ")).wait_for()
+    page.get_by_text(re.compile("^running: ")).first.wait_for()
     _wait_for_last_round(page, 1)
     run.save_round(2, whole.round(2))
     run.append_metrics(whole.round_metrics()[2])
@@ -459,7 +459,7 @@ def test_hostile_names_become_no_link_no_picture_and_no_formula_in_any_view(visi
     page = visit("/deep_clustering?run=hostile&selected=6_000000999000999999000999")
     _map_of(page)
     page.locator(".image-grid .cell").first.click()
-    page.get_by_text(re.compile("^round 6:")).wait_for()
+    page.get_by_text(re.compile("^round 6:")).first.wait_for()
     _is_harmless(page)
     for view in ("Curves", "Clusters", "Movers"):
         page.get_by_role("radio", name=view).click()
@@ -469,7 +469,7 @@ def test_hostile_names_become_no_link_no_picture_and_no_formula_in_any_view(visi
         _is_harmless(page)
     page.get_by_role("radio", name="Your image").click()
     page.locator("input[type=file]").set_input_files(_digit(3))
-    page.get_by_text(re.compile("after the last round")).wait_for(timeout=120_000)
+    page.get_by_text(re.compile("after the last round")).first.wait_for(timeout=120_000)
     page.wait_for_selector("[data-testid=stPlotlyChart] .main-svg")
     _is_harmless(page)
 

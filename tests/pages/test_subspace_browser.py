@@ -46,7 +46,7 @@ def test_a_click_on_the_matrix_opens_the_two_images_and_the_address_keeps_them(v
     assert (title.inner_text(), _query(page)["pair"]) == (first, second)
     page.locator(".matrix-canvas .surface").first.focus()
     page.keyboard.press("Escape")
-    page.get_by_text("Click a cell to see").wait_for()
+    page.get_by_text("Click a cell to see").first.wait_for()
     page.wait_for_function("!location.search.includes('pair=')")
 
 
@@ -68,16 +68,16 @@ def test_a_drag_selects_a_block_and_the_keyboard_does_both(visit, settle):
     surface.focus()
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowRight")
-    page.get_by_text(re.compile(r"^Image \d+ and image \d+$")).wait_for()
+    page.get_by_text(re.compile(r"^Image \d+ and image \d+$")).first.wait_for()
     page.wait_for_function("!location.search.includes('block=') && location.search.includes('pair=')")
     surface.focus()
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Shift+ArrowDown")
-    page.get_by_text(re.compile(r"^Block of [2-4] x [2-4] images$")).wait_for()
+    page.get_by_text(re.compile(r"^Block of [2-4] x [2-4] images$")).first.wait_for()
     settle(page)
     surface.focus()
     page.keyboard.press("Escape")
-    page.get_by_text("Click a cell to see").wait_for()
+    page.get_by_text("Click a cell to see").first.wait_for()
     page.wait_for_function("!location.search.includes('block=')")
 
 
@@ -88,14 +88,14 @@ def test_a_view_of_the_ring_opens_its_pair_by_a_click_and_by_the_keyboard(open_a
     assert stops.count() == 72
     stops.nth(9).click()
     page.mouse.move(0, 0)  # a page that moves under a resting pointer would show that card
-    page.get_by_text(re.compile(r"^Image 9 and image (8|10)$")).wait_for()
+    page.get_by_text(re.compile(r"^Image 9 and image (8|10)$")).first.wait_for()
     page.wait_for_function("new URLSearchParams(location.search).get('pair')?.startsWith('9_')")
     settle(page)
     page.locator(".turn-ring .stop[tabindex='0']").focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    page.get_by_text(re.compile(r"^Image 1 and image \d+$")).wait_for()
+    page.get_by_text(re.compile(r"^Image 1 and image \d+$")).first.wait_for()
     assert page.locator(".turn-ring .stop[tabindex='0']").count() == 1
     assert page.locator(".turn-ring .card").inner_text().startswith("5°")
 
@@ -106,14 +106,14 @@ def test_a_threshold_changes_the_picture_and_what_the_colour_bar_is_called(visit
     root = page.locator(".matrix-canvas").first
     first = root.evaluate(HEAT)
     page.get_by_role("radio", name="thresholded").click()
-    page.get_by_text("of the entries that hold 0.1 of their column").wait_for()
+    page.get_by_text("of the entries that hold 0.1 of their column").first.wait_for()
     settle(page)
     page.wait_for_selector(READY)
     page.wait_for_function(f"([root, first]) => ({HEAT})(root) !== first", arg=[root.element_handle(), first])
     heat = root.evaluate(HEAT)
     assert page.locator(".heat-bar .heat-title").inner_text() == "|C| + |Cᵀ|, kept"
     page.get_by_role("slider", name=re.compile("rho")).press("ArrowRight")
-    page.get_by_text("of the entries that hold 0.12 of their column").wait_for()
+    page.get_by_text("of the entries that hold 0.12 of their column").first.wait_for()
     page.wait_for_function(f"root => ({HEAT})(root) !== '{heat}'", arg=root.element_handle())
     assert _query(page)["rho"] == "0.12"
 
@@ -121,7 +121,7 @@ def test_a_threshold_changes_the_picture_and_what_the_colour_bar_is_called(visit
 def test_zooming_keeps_the_pair_that_is_pinned(visit, settle):
     page = visit("pair=10_11")
     page.get_by_role("radio", name="8x").click()
-    page.get_by_text(re.compile(r"images [\d,]+ to [\d,]+ of the order")).wait_for()
+    page.get_by_text(re.compile(r"images [\d,]+ to [\d,]+ of the order")).first.wait_for()
     settle(page)
     assert _query(page)["pair"] == "10_11" and _query(page)["zoom"] == "8x"
 
@@ -132,7 +132,7 @@ def test_scrubbing_the_steps_changes_the_matrix_and_is_kept_between_views(visit,
     page.wait_for_function("location.search.includes('step=')")
     step = _query(page)["step"]
     assert step == "10"
-    page.get_by_text(re.compile(f"Run digits-subspace-steps, step {step}, solver adam")).wait_for()
+    page.get_by_text(re.compile(f"Run digits-subspace-steps, step {step}, solver adam")).first.wait_for()
     page.get_by_role("radio", name="Spectrum").click()
     page.wait_for_selector(PLOTTED)
     settle(page)
@@ -148,7 +148,7 @@ def test_another_image_is_chosen_by_its_picture(visit, settle):
     page.wait_for_function("new URLSearchParams(location.search).get('image') > 0")
     settle(page)
     chosen = int(_query(page)["image"])
-    page.get_by_text(re.compile(r"^Image \d+, class 3, cluster")).wait_for()
+    page.get_by_text(re.compile(r"^Image \d+, class 3, cluster")).first.wait_for()
     assert page.get_by_role("spinbutton").input_value() == str(chosen)
 
 
@@ -167,7 +167,7 @@ def test_clustering_again_with_another_solver_says_how_long_it_took(visit, settl
     page.get_by_role("radio", name="ridge").click()
     page.wait_for_function("location.search.includes('solver=ridge')")
     settle(page)
-    page.get_by_text(re.compile(r"^Clustered in \d+\.\d s on this machine$")).wait_for()
+    page.get_by_text(re.compile(r"^Clustered in \d+\.\d s on this machine$")).first.wait_for()
     assert page.get_by_text("against the run").count() == 3
 
 

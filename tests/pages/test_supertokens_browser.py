@@ -61,7 +61,7 @@ def test_a_click_opens_the_card_of_the_super_token_under_it(visit):
     page.wait_for_function("location.search.includes('pin=')")
     page.wait_for_function("document.querySelector('[data-testid=stPlotlyChart] .main-svg')")
     page.keyboard.press("Escape")
-    page.get_by_text("Click a super token").wait_for()
+    page.get_by_text("Click a super token").first.wait_for()
     page.wait_for_function("!location.search.includes('pin=')")
 
 
@@ -76,7 +76,7 @@ def test_scrubbing_fetches_nothing_and_the_address_follows(visit):
     page.wait_for_selector(".image-canvas[data-step='6']")
     assert [url for url in fetched if "/vitviz/" in url] == []
     page.wait_for_function("location.search.includes('t=6')")
-    page.get_by_text(re.compile(r"t = 6\. Lines part")).wait_for()
+    page.get_by_text(re.compile(r"t = 6\. Lines part")).first.wait_for()
 
 
 def test_a_copied_link_shows_the_same_super_token_at_the_same_step(visit):
@@ -94,11 +94,11 @@ def test_an_uploaded_picture_is_grouped_and_one_that_is_none_is_refused(visit):
     page = visit("photo=cat")
     upload = page.locator("input[type=file]").first
     upload.set_input_files({"name": "disc.png", "mimeType": "image/png", "buffer": _picture()})
-    page.get_by_text("320 x 200 px").wait_for()
+    page.get_by_text("320 x 200 px").first.wait_for()
     root = _canvas(page)
     page.wait_for_function("root => root.canvas.data.width === 320 && root.dataset.ready", arg=root.element_handle())
     _click(page, 0.5, 0.5)
-    page.get_by_text(re.compile(r"Mean colour 2\d\d, \d+, \d+")).wait_for()
+    page.get_by_text(re.compile(r"Mean colour 2\d\d, \d+, \d+")).first.wait_for()
     upload.set_input_files({"name": "text.png", "mimeType": "image/png", "buffer": b"I am a text."})
     error = page.locator("[data-testid=stAlert]")
     error.wait_for()

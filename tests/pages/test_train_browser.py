@@ -91,7 +91,7 @@ def test_a_run_is_started_grows_and_is_there_after_reload_second_tab_and_the_dea
     seen = _records(second)
     second.get_by_role("link", name="Watch it on its page").click()
     second.wait_for_url("**/deep_clustering?run=grown*")
-    second.get_by_text(re.compile("^running: ")).wait_for()
+    second.get_by_text(re.compile("^running: ")).first.wait_for()
     for tab in (page, second):
         tab.goto("about:blank")
 
