@@ -38,6 +38,7 @@ SHOTS = {
     "attention": Shot("attention?photo=cat&pin=450_400"),
     "map": Shot(f"{_DIGITS}&view=Map&round=6", at=_BELOW_MAP),
     "cifar": Shot("deep_clustering?run=cifar10-laptop&view=Map&round=5", at=_BELOW_MAP),
+    "seeds": Shot("deep_clustering?run=cifar10-laptop&view=Map&round=5&color=stability", at=_BELOW_MAP),
     "film": Shot(_FILM, at="nearest", press="Look where the network of each round looks"),
     "river": Shot("deep_clustering?run=digits-half-trained&view=River", at="Each column is a round"),
     "curves": Shot(f"{_DIGITS}&view=Curves&zoom=true"),

@@ -8,6 +8,7 @@ from vitviz.explain.deep_clustering import find_control, find_other_seeds
 from vitviz.explain.film_strip import film_of
 from vitviz.explain.map_trust import trust_of_round
 from vitviz.explain.movers_ledger import kin_shares
+from vitviz.explain.seed_stability import seed_band, stability
 from vitviz.runs.compact import has_embeddings
 from vitviz.runs.folder import Run, shipped_root
 
@@ -24,6 +25,13 @@ def either(request) -> Run:
     return Run(shipped_root() / request.param)
 
 
+@pytest.fixture(
+    scope="module", params=["cifar10-laptop", "cifar10-laptop-s1", "cifar10-laptop-s2", "cifar10-laptop-supertoken"]
+)
+def trained(request) -> Run:
+    return Run(shipped_root() / request.param)
+
+
 def test_all_images_are_in_every_round_and_on_every_map(either):
     samples = either.samples()
     assert (len(samples.indices), int(samples.held_out.sum())) == (60_000, 10_000)
@@ -32,19 +40,19 @@ def test_all_images_are_in_every_round_and_on_every_map(either):
     assert all(len(either.round(index).labels) == 60_000 for index in range(either.num_rounds()))
 
 
-def test_scores_are_those_of_its_ids_and_above_what_two_cores_were_asked_for(either):
+def test_scores_are_those_of_its_ids_and_above_what_two_cores_were_asked_for(trained):
     from sklearn.metrics import normalized_mutual_info_score
 
-    samples = either.samples()
-    for index, record in enumerate(either.round_metrics()):
-        ids = np.asarray(either.round(index).labels)[samples.held_out]
+    samples = trained.samples()
+    for index, record in enumerate(trained.round_metrics()):
+        ids = np.asarray(trained.round(index).labels)[samples.held_out]
         nmi = normalized_mutual_info_score(samples.classes[samples.held_out], ids)
         assert record["held_out_nmi"] == pytest.approx(nmi, abs=1e-6)
     assert record["held_out_acc"] >= 0.68 and record["held_out_nmi"] >= 0.50
 
 
-def test_every_round_tightens_the_clusters(either):
-    shares = [record["within_share"] for record in either.round_metrics()]
+def test_every_round_tightens_the_clusters(trained):
+    shares = [record["within_share"] for record in trained.round_metrics()]
     assert np.all(np.diff(shares) < 0)
 
 
@@ -52,6 +60,18 @@ def test_it_holds_numbers_and_no_image(either):
     kinds = {path.suffix for path in either.path.rglob("*") if path.is_file()}
     assert kinds == {".json", ".jsonl", ".npy", ".npz", ".safetensors"}
     assert either.samples().sketches.shape == (60_000, 8)
+
+
+def test_its_seeds_are_the_same_images_and_settings_and_make_a_band(run):
+    others = find_other_seeds(run, SHIPPED)
+    assert sorted(other.name for other in others) == ["cifar10-laptop-s1", "cifar10-laptop-s2"]
+    for other in others:
+        assert np.array_equal(other.samples().indices, run.samples().indices)
+        assert np.array_equal(other.samples().held_out, run.samples().held_out)
+    band = seed_band(run, others, "nmi")
+    assert band.num_seeds == 3 and np.all(band.low < band.high) and len(band.mean) == 6
+    agreement = stability(run, others)
+    assert agreement.shape == (6, 60_000) and 0 <= agreement.min() < 0.2 and agreement.max() <= 1
 
 
 def test_its_control_is_found_and_says_nothing_of_embeddings_that_it_lacks(run):

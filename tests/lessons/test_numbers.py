@@ -6,10 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from vitviz.explain.deep_clustering import find_movers
+from vitviz.explain.deep_clustering import confusion, find_movers, find_other_seeds
 from vitviz.explain.film_strip import film_of, looks_of
+from vitviz.explain.seed_stability import stability
 from vitviz.lessons.reading import find_lesson
-from vitviz.runs.folder import find_run
+from vitviz.runs.folder import Run, find_run, list_runs
 from vitviz.training.setup import load_shown_images
 
 NINE = 1658
@@ -23,7 +24,8 @@ def records(run: str) -> list[dict]:
 
 @cache
 def movers(run: str, kind: str) -> int:
-    return int((find_movers(find_run(run), 0, 6, "held out").kinds == kind).sum())
+    last = find_run(run).num_rounds() - 1
+    return int((find_movers(find_run(run), 0, last, "held out").kinds == kind).sum())
 
 
 @cache
@@ -36,6 +38,38 @@ def looks():
     run = find_run("digits-supertoken")
     pixels = load_shown_images(run)[run.samples().indices[NINE]]
     return looks_of(run, np.arange(7), np.asarray(pixels))
+
+
+@cache
+def seeds() -> list[Run]:
+    """The runs of CIFAR-10 that differ in the seed alone: 0, 1, 2."""
+    run = find_run("cifar10-laptop")
+    found = [run, *find_other_seeds(run, list_runs())]
+    return sorted(found, key=lambda one: one.description().seed)
+
+
+def ends(key: str) -> list[float]:
+    return [run.round_metrics()[5][key] for run in seeds()]
+
+
+@cache
+def company() -> np.ndarray:
+    """The agreement of seeds over all images of CIFAR-10: (R, N)."""
+    return stability(seeds()[0], seeds()[1:])
+
+
+def company_of(index: int, class_name: str | None = None) -> float:
+    run = seeds()[0]
+    samples, names = run.samples(), run.description().class_names
+    chosen = samples.held_out & ((class_name is None) | (samples.classes == names.index(class_name or names[0])))
+    return float(company()[index][chosen].mean())
+
+
+@cache
+def mixed(of: str, into: str) -> int:
+    """Held-out images of a class in the cluster of another, after the last round of CIFAR-10."""
+    names = seeds()[0].description().class_names
+    return int(confusion(seeds()[0], 5, "held out")[names.index(of), names.index(into)])
 
 
 def right_at(run: str, index: int) -> int:
@@ -101,6 +135,41 @@ SAID = {
         f"{movers('digits-supertoken-control', 'broken')} broken",
         two(records("digits-supertoken")[0]["held_out_acc"]),
     ],
+    ("8-three-seeds", 1): lambda: [
+        three(records("cifar10-laptop")[0]["held_out_nmi"]),
+        f"{mixed('cat', 'dog')} lie",
+        f"{mixed('dog', 'cat')} dogs",
+    ],
+    ("8-three-seeds", 2): lambda: [f"{mixed('cat', 'cat')} of the cats"],
+    ("8-three-seeds", 3): lambda: [
+        *(three(records("cifar10-laptop")[index]["held_out_nmi"]) for index in (0, 5)),
+        three(records("cifar10-laptop-control")[5]["held_out_nmi"]),
+    ],
+    ("8-three-seeds", 4): lambda: [
+        f"from {three(min(ends('held_out_nmi')))} to {three(max(ends('held_out_nmi')))}",
+        f"{three(ends('held_out_nmi')[0] - records('cifar10-laptop-control')[5]['held_out_nmi'])} above",
+        f"{three(max(ends('held_out_nmi')) - min(ends('held_out_nmi')))} apart",
+    ],
+    ("8-three-seeds", 5): lambda: [
+        *(three(records("cifar10-laptop")[index]["within_share"]) for index in (0, 5)),
+        f"stays at {three(records('cifar10-laptop-control')[5]['within_share'])}",
+        " and ".join(map(three, ends("within_share")[1:])),
+        " to ".join(three(records("cifar10-laptop")[index]["reconstruction_error"]) for index in (0, 5)),
+    ],
+    ("8-three-seeds", 6): lambda: [
+        *(f"{three(company_of(index))} in round {index}" for index in (0, 5)),
+        f"Cats, with {three(company_of(5, 'cat'))}",
+        f"best, with {three(company_of(5, 'automobile'))}",
+    ],
+    ("8-three-seeds", 7): lambda: [
+        f"{movers('cifar10-laptop', 'repaired')} held-out",
+        f"{movers('cifar10-laptop', 'broken')} broken",
+        f"{movers('cifar10-laptop-control', 'repaired')} and {movers('cifar10-laptop-control', 'broken')}",
+    ],
+    ("8-three-seeds", 8): lambda: [
+        three(records("cifar10-laptop-supertoken")[5]["held_out_nmi"]),
+        f"{three(records('cifar10-laptop-supertoken')[5]['held_out_nmi'] - max(ends('held_out_nmi')))} above the best",
+    ],
     ("5-affinity", 6): lambda: [
         three(record["acc"]) for record in records("digits-subspace-steps") if record["step"] in (10, 60)
     ],
@@ -114,18 +183,33 @@ def test_the_nine_of_lesson_7_goes_where_it_is_said_to_go():
     assert samples.classes[NINE] == 9 and samples.held_out[NINE]
 
 
+def test_the_seeds_of_lesson_8_bear_out_what_its_answers_rest_on():
+    table = confusion(seeds()[0], 5, "held out")
+    apart = table - np.diag(np.diag(table))
+    names = seeds()[0].description().class_names
+    assert len(seeds()) == 3
+    assert np.unravel_index(apart.argmax(), apart.shape) == (names.index("dog"), names.index("cat"))
+    by_class = {name: company_of(5, name) for name in names}
+    assert min(by_class, key=by_class.get) == "cat" and max(by_class, key=by_class.get) == "automobile"
+    control = records("cifar10-laptop-control")[5]["held_out_nmi"]
+    assert abs(ends("held_out_nmi")[0] - control) < max(ends("held_out_nmi")) - min(ends("held_out_nmi"))
+    gained = [movers(run, "repaired") - movers(run, "broken") for run in ("cifar10-laptop", "cifar10-laptop-control")]
+    assert gained[0] <= gained[1]
+
+
 @pytest.mark.parametrize(("name", "number"), SAID, ids=lambda value: str(value))
 def test_a_number_in_a_lesson_is_the_one_of_its_run(name, number):
     step = find_lesson(name).steps[number - 1]
-    said = " ".join(
-        [step.text["en"], step.question.reveal["en"], step.question.ask["en"]] if step.question else [step.text["en"]]
-    )
-    korean = " ".join(
-        [step.text["ko"], step.question.reveal["ko"], step.question.ask["ko"]] if step.question else [step.text["ko"]]
-    )
+    said, korean = (_words(step, language) for language in ("en", "ko"))
     for value in SAID[name, number]():
         assert value in said, value
         assert (
             re.sub(r"[a-z -]*", "", value) in re.sub(r"[^\d.]+", "", korean)
             or re.findall(r"[\d.]+", value)[0] in korean
         )
+
+
+def _words(step, language: str) -> str:
+    asked = step.question
+    more = [] if asked is None else [asked.ask[language], *asked.choices[language], asked.reveal[language]]
+    return " ".join([step.text[language], *more])

@@ -129,5 +129,5 @@ def test_a_shipped_lesson_has_six_to_ten_steps_questions_and_runs_that_are_shipp
         assert set(step.text) == set(LANGUAGES)
 
 
-def test_the_seven_lessons_are_there():
-    assert len(SHIPPED) == 7
+def test_the_eight_lessons_are_there():
+    assert len(SHIPPED) == 8
