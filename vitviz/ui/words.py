@@ -61,9 +61,7 @@ DRAWN = "Only those that move: a block is as tall as what enters or leaves it, w
 NO_RIVER = (
     "A river needs two rounds: this run has one so far. It shows which images go from cluster to cluster between them."
 )
-NO_MAP = (
-    "This run was handed on without its embeddings, and a map is made of them. River, Curves, Clusters and Movers show its rounds."
-)
+NO_MAP = "This run was handed on without its embeddings, and a map is made of them. River, Curves, Clusters and Movers show its rounds."
 FILM_SUPERTOKENS = "Super tokens: those the network of that round gathers the image into, each in its mean colour."
 NO_ATTENTION = "No attention is shown: the method has none, or the run kept no weights of its rounds (keep-round-weights=true keeps them)."
 LEDGER = "Books balance: right before + repaired - broken = right after."
