@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # one process may draw maps for hours while the others wait; one that is gone is noticed by its closed connection
 _PATIENCE = datetime.timedelta(days=7)
 _SECONDS_TO_TELL = 5
+_REST_SECONDS = 0.3
 _LOST = ("onnection closed", "onnection reset", "roken pipe", "onnection refused", "NCCL", "[Gloo", "[gloo")
 
 
@@ -159,11 +162,27 @@ def joined() -> Iterator[Ranks]:
     try:
         with ranks.noticing_loss(), _silent(ranks):
             yield ranks
+        _come_to_rest()
     except BaseException as error:
         _leave_the_telling(ranks, error)
         raise
     finally:
         dist.destroy_process_group()
+
+
+def _come_to_rest() -> None:
+    """Wait for the other ranks, then for the threads of gloo, before the interpreter ends.
+
+    A rank that is done earlier would have the launcher stop the others should it fail on its way out. And it may fail: a thread
+    of gloo lets go of a tensor only after the collective has returned, needs the interpreter for that, and aborts the process
+    when the interpreter is ending. Destroying the group does not join these threads where DistributedDataParallel was used.
+    """
+    import torch.distributed as dist
+
+    with contextlib.suppress(RuntimeError):  # another rank may be gone; it tells of that itself
+        dist.barrier()
+    gc.collect()
+    time.sleep(_REST_SECONDS)
 
 
 def _join() -> None:
