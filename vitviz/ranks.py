@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -175,13 +174,13 @@ def _come_to_rest() -> None:
 
     A rank that is done earlier would have the launcher stop the others should it fail on its way out. And it may fail: a thread
     of gloo lets go of a tensor only after the collective has returned, needs the interpreter for that, and aborts the process
-    when the interpreter is ending. Destroying the group does not join these threads where DistributedDataParallel was used.
+    when the interpreter is ending. Destroying the group does not join these threads where DistributedDataParallel was used. A
+    rest makes that race unlikely, it does not exclude it.
     """
     import torch.distributed as dist
 
     with contextlib.suppress(RuntimeError):  # another rank may be gone; it tells of that itself
         dist.barrier()
-    gc.collect()
     time.sleep(_REST_SECONDS)
 
 

@@ -3,7 +3,7 @@
 A widget bound by Streamlit writes what it shows. These show a word in one language and write it in another, so they look after
 ``?key=`` themselves: a value that comes by the address (a link, Back, Forward) is taken over, a value chosen is written. And on
 the way from page to page Streamlit drops what a widget of the page before was bound to, the link's own value too; what links
-carry (run, round, image) is therefore chosen by these.
+carry (run, round, image, timm model) is therefore chosen by these.
 """
 
 import functools
